@@ -1,0 +1,2 @@
+//! The `ip2p` command.
+fn main() {}

@@ -1,0 +1,24 @@
+//! The words that every ip2p crate shares.
+//!
+//! No tensors and no files: what is here can be tested without a model, and the crates above meet through it.
+//!
+//! - [`Error`] and [`Result`]: what can go wrong, by what the caller can do about it
+//! - [`Guidance`]: how strongly to follow the sentence and the picture, and which branches that needs
+//! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
+//! - [`Size`] and [`FitPolicy`]: how a photo becomes a picture of the model's size
+//! - [`NoiseGenerator`]: seeded noise, the same on every backend
+//! - [`Precision`]: the number format of a network's weights and activations
+
+mod error;
+mod guidance;
+mod noise;
+mod precision;
+mod profile;
+mod size;
+
+pub use error::{Error, Result};
+pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
+pub use noise::{NoiseGenerator, NoiseKind};
+pub use precision::Precision;
+pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
+pub use size::{FitPolicy, Size};

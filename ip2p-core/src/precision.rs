@@ -1,0 +1,65 @@
+//! The number format of a network.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The number format of a network's weights and activations.
+///
+/// Normalisation, softmax, the time embedding and the sampler's arithmetic are `f32` in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Precision {
+    /// 32 bits: the mode in which results are compared with other tools.
+    #[default]
+    F32,
+    /// 16 bits with 5 of exponent: half the memory; overflows above 65504.
+    F16,
+    /// 16 bits with 8 of exponent: half the memory; never overflows where `f32` does not.
+    Bf16,
+}
+
+impl Precision {
+    /// Every precision there is.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
+
+    /// Bytes that one number takes.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// The name, as the command spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == text)
+            .ok_or_else(|| Error::setting("precision", "f32, f16 or bf16", text))
+    }
+}

@@ -1,0 +1,123 @@
+//! The conventions that a checkpoint was trained with.
+//!
+//! Every disagreement between InstructPix2Pix tools is one wrong field of [`CheckpointProfile`]: here they are
+//! data, found from the files and overridable, and no other code asks which model it is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::GuidanceFormula;
+
+/// What the network was trained to return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PredictionType {
+    /// The noise: `denoised = x − σ·eps`.
+    #[default]
+    Epsilon,
+    /// The velocity `√ᾱ·noise − √(1−ᾱ)·image`; Salimans and Ho (2022), <https://arxiv.org/abs/2202.00512>, appendix D.
+    VPrediction,
+    /// The image itself.
+    Sample,
+}
+
+/// How the training noise grows from one of the training timesteps to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum BetaSchedule {
+    /// Betas evenly spaced.
+    #[serde(rename = "linear")]
+    Linear,
+    /// Square roots of the betas evenly spaced: Stable Diffusion's.
+    #[default]
+    #[serde(rename = "scaled_linear")]
+    ScaledLinear,
+    /// The cosine schedule; Nichol and Dhariwal (2021), <https://arxiv.org/abs/2102.09672>, eq. 17.
+    #[serde(rename = "squaredcos_cap_v2")]
+    Cosine,
+}
+
+/// What stands for "no sentence" in the branches that have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NullText {
+    /// The encoded empty sentence, or the encoded negative prompt if there is one.
+    #[default]
+    EmptySentence,
+    /// Zeros where there is no negative prompt, as SDXL's `force_zeros_for_empty_prompt`.
+    Zeros,
+}
+
+/// The family of networks that a checkpoint belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ModelFamily {
+    /// Stable Diffusion 1: CLIP ViT-L/14, a context 768 wide.
+    #[default]
+    Sd1,
+    /// Stable Diffusion 2: OpenCLIP ViT-H/14, a context 1024 wide.
+    Sd2,
+    /// A network of the same architecture and another size.
+    Custom,
+}
+
+/// The conventions of one checkpoint.
+///
+/// [`Default`] is the original InstructPix2Pix: Brooks et al. (2023), <https://arxiv.org/abs/2211.09800>.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointProfile {
+    /// A name for people.
+    pub name: String,
+    /// The family of networks.
+    pub family: ModelFamily,
+    /// What the U-Net returns.
+    pub prediction: PredictionType,
+    /// How the betas grow.
+    pub beta_schedule: BetaSchedule,
+    /// The first training beta.
+    pub beta_start: f64,
+    /// The last training beta.
+    pub beta_end: f64,
+    /// The number of training timesteps.
+    pub train_timesteps: usize,
+    /// Whether the betas are rescaled so that the last timestep is pure noise; Lin et al. (2023),
+    /// <https://arxiv.org/abs/2305.08891>, algorithm 1.
+    pub zero_terminal_snr: bool,
+    /// What the latents are multiplied by for the U-Net, and divided by for the decoder.
+    pub scaling_factor: f64,
+    /// What the *source image's* latents are multiplied by: 1 for every Stable Diffusion 1 InstructPix2Pix, an
+    /// accident of the original training that its weights depend on (`edit_cli.py:103` at `0dffd1e`).
+    pub image_latents_scale: f64,
+    /// How the three branches are combined.
+    pub guidance: GuidanceFormula,
+    /// What stands for "no sentence".
+    pub null_text: NullText,
+    /// The text scale to use where none is given.
+    pub text_scale: f64,
+    /// The image scale to use where none is given.
+    pub image_scale: f64,
+}
+
+impl Default for CheckpointProfile {
+    fn default() -> Self {
+        Self {
+            name: "InstructPix2Pix".into(),
+            family: ModelFamily::Sd1,
+            prediction: PredictionType::Epsilon,
+            beta_schedule: BetaSchedule::ScaledLinear,
+            beta_start: 0.00085,
+            beta_end: 0.012,
+            train_timesteps: 1000,
+            zero_terminal_snr: false,
+            scaling_factor: 0.18215,
+            image_latents_scale: 1.0,
+            guidance: GuidanceFormula::Brooks,
+            null_text: NullText::EmptySentence,
+            text_scale: 7.5,
+            image_scale: 1.5,
+        }
+    }
+}
