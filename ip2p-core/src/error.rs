@@ -102,6 +102,10 @@ pub enum Error {
 
 impl Error {
     /// Says that `name` had the value `got` where only `expected` is allowed.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a call reads better without the ampersand"
+    )]
     pub fn setting(name: &'static str, expected: impl Into<String>, got: impl ToString) -> Self {
         Self::InvalidSetting {
             name,

@@ -298,7 +298,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_plan_equals_the_formula(
-            text in -10.0..10.0, image in -10.0..10.0, p in -3.0..3.0, m in -3.0..3.0, q in -3.0..3.0, n in -3.0..3.0,
+            text in -10.0..10.0_f64, image in -10.0..10.0_f64, p in -3.0..3.0_f64, m in -3.0..3.0_f64, q in -3.0..3.0_f64, n in -3.0..3.0_f64,
         ) {
             let value = |branch| match branch {
                 Branch::TextAndImage => p,
@@ -312,13 +312,13 @@ mod tests {
                 (GuidanceFormula::Nested, n + image * (m + text * (p - m) - n)),
             ];
             for (formula, expected) in expected {
-                let got: f64 = combine(&Guidance::new(text, image).with_formula(formula), value);
+                let got = combine(&Guidance::new(text, image).with_formula(formula), value);
                 prop_assert!((got - expected).abs() < 1e-10 * (1.0 + expected.abs()), "{formula:?}: {got} {expected}");
             }
         }
 
         #[test]
-        fn the_weights_sum_to_one(text in -10.0..10.0, image in -10.0..10.0) {
+        fn the_weights_sum_to_one(text in -10.0..10.0_f64, image in -10.0..10.0_f64) {
             for formula in [GuidanceFormula::Brooks, GuidanceFormula::InstructDiffusion, GuidanceFormula::Nested] {
                 let sum = combine(&Guidance::new(text, image).with_formula(formula), |_| 1.0);
                 prop_assert!((sum - 1.0).abs() < 1e-12);
