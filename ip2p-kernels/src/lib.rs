@@ -1,1 +1,20 @@
-//! ip2p-kernels
+//! The operators that ip2p's networks are built of, beside convolution and matrix product.
+//!
+//! Each is one function over burn tensors. On the CPU (`flex`, with this crate's feature of that name) it has a fast body:
+//! one pass over memory where a composition of tensor operations makes five, and an [`attention`] that never stores its
+//! score matrix. On every other backend, and under autodiff, it is composed of burn's own operations ([`plain`]), so that
+//! gradients and GPUs need nothing of ours. The choice is made from the tensor at run time; callers see one function.
+//!
+//! This is the only ip2p crate with `unsafe` code: SIMD, and writing to memory not yet initialised.
+
+mod activation;
+mod attention;
+mod norm;
+pub mod plain;
+
+pub use activation::{geglu, gelu, quick_gelu, silu};
+pub use attention::attention;
+pub use norm::{Activation, group_norm, layer_norm};
+
+use activation::{QUICK_GELU_SLOPE, geglu_width};
+use norm::group_length;

@@ -1,0 +1,22 @@
+//! Scaled dot-product attention.
+
+use burn::tensor::Tensor;
+
+use crate::plain;
+
+/// Attention: `softmax(q · kᵀ · scale) · v`, where `causal` hides from each query the keys that come after it.
+///
+/// The result may be strided so that `.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim])` moves nothing.
+///
+/// # Shapes
+///
+/// - `q`: `[batch, heads, queries, head_dim]`
+/// - `k`, `v`: `[batch, heads, keys, head_dim]`
+/// - output: `[batch, heads, queries, head_dim]`
+///
+/// On a GPU the last axis of each input should be contiguous, as it is in `[batch, tokens, heads, head_dim].swap_dims(1, 2)`:
+/// burn 0.22.1 gives wrong numbers on wgpu otherwise.
+#[must_use]
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: bool) -> Tensor<4> {
+    plain::attention(q, k, v, scale, causal)
+}

@@ -1,0 +1,58 @@
+//! Normalisation: of groups of channels (convolutional blocks) and of the last axis (transformer blocks).
+
+use burn::tensor::Tensor;
+
+use crate::plain;
+
+/// What [`group_norm`] does to its result before storing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    None,
+    /// [`crate::silu`], as before every convolution of a ResNet block.
+    Silu,
+}
+
+/// Group normalisation (Wu and He 2018, <https://arxiv.org/abs/1803.08494>) with an activation after it.
+///
+/// Mean and biased variance are those of `channels / groups` neighbouring channels over the whole picture.
+///
+/// # Shapes
+///
+/// - `x`, output: `[batch, channels, height, width]`
+/// - `weight`, `bias`: `[channels]`
+///
+/// # Panics
+///
+/// If the groups do not divide the channels.
+#[must_use]
+pub fn group_norm(
+    x: Tensor<4>,
+    groups: usize,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+    activation: Activation,
+) -> Tensor<4> {
+    plain::group_norm(x, groups, weight, bias, eps, activation)
+}
+
+/// Layer normalisation (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>) of the last axis, with the biased variance.
+///
+/// # Shapes
+///
+/// - `x`, output: `[batch, tokens, width]`
+/// - `weight`, `bias`: `[width]`
+#[must_use]
+pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
+    plain::layer_norm(x, weight, bias, eps)
+}
+
+/// How many numbers share a mean and a variance in [`group_norm`].
+pub(crate) fn group_length([_, channels, height, width]: [usize; 4], groups: usize) -> usize {
+    assert!(
+        groups > 0 && channels.is_multiple_of(groups),
+        "group_norm cannot divide {channels} channels into {groups} groups"
+    );
+    channels / groups * height * width
+}
