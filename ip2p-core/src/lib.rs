@@ -5,11 +5,12 @@
 //! - [`Error`] and [`Result`]: what can go wrong, by what the caller can do about it
 //! - [`Guidance`]: how strongly to follow the sentence and the picture, and which branches that needs
 //! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
-//! - [`Size`] and [`FitPolicy`]: how a photo becomes a picture of the model's size
+//! - [`Size`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
 //! - [`NoiseGenerator`]: seeded noise, the same on every backend
 //! - [`Precision`]: the number format of a network's weights and activations
 
 mod error;
+mod fit;
 mod guidance;
 mod noise;
 mod precision;
@@ -17,8 +18,9 @@ mod profile;
 mod size;
 
 pub use error::{Error, Result};
+pub use fit::{FitPlan, FitPolicy, LATENT_STEP, MAX_MODEL_SIDE, MODEL_SIZE_STEP, Rect, Region};
 pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;
 pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
-pub use size::{FitPolicy, Size};
+pub use size::{Size, TargetSize};
