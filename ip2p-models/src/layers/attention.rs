@@ -1,0 +1,116 @@
+//! Multi-head attention.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+use super::{GroupNorm, GroupNormConfig, ops};
+
+/// Configuration of an [`Attention`].
+#[derive(Config, Debug)]
+pub struct AttentionConfig {
+    /// The width of what attends, and of the output.
+    pub query_dim: usize,
+    /// The number of heads, which divides the width.
+    pub heads: usize,
+    /// The width of what is attended to; default that of what attends.
+    pub cross_attention_dim: Option<usize>,
+    /// Whether queries, keys and values have a bias; default false.
+    #[config(default = false)]
+    pub bias: bool,
+    /// The norm before it, where it is a block of its own; default none.
+    pub group_norm: Option<GroupNormConfig>,
+}
+
+/// Attention: Vaswani et al. (2017), <https://arxiv.org/abs/1706.03762>.
+#[derive(Module, Debug)]
+pub struct Attention {
+    group_norm: Option<GroupNorm>,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    /// One layer; a list because the checkpoint calls it `to_out.0`. Number 1 there is a dropout.
+    to_out: Vec<Linear>,
+    heads: usize,
+}
+
+impl AttentionConfig {
+    /// Makes the layer.
+    ///
+    /// # Panics
+    ///
+    /// If the heads do not divide the width.
+    #[must_use]
+    pub fn init(&self, device: &Device) -> Attention {
+        let width = self.query_dim;
+        assert!(
+            width.is_multiple_of(self.heads),
+            "{} heads do not divide a width of {width}",
+            self.heads
+        );
+        let linear = |from| {
+            LinearConfig::new(from, width)
+                .with_bias(self.bias)
+                .init(device)
+        };
+        let attended = self.cross_attention_dim.unwrap_or(width);
+        Attention {
+            group_norm: self.group_norm.as_ref().map(|norm| norm.init(device)),
+            to_q: linear(width),
+            to_k: linear(attended),
+            to_v: linear(attended),
+            to_out: vec![LinearConfig::new(width, width).init(device)],
+            heads: self.heads,
+        }
+    }
+}
+
+impl Attention {
+    /// Attends to `context`, or to `x` itself where there is none.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, tokens, query_dim]`
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    /// - output: as `x`
+    #[must_use]
+    pub fn forward(&self, x: Tensor<3>, context: Option<&Tensor<3>>) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let context = context.unwrap_or(&x).clone();
+        let q = self.split_heads(self.to_q.forward(x));
+        let k = self.split_heads(self.to_k.forward(context.clone()));
+        let v = self.split_heads(self.to_v.forward(context));
+
+        let x = ops::attention(q, k, v); // [batch, heads, tokens, width / heads]
+        let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
+        self.to_out[0].forward(x)
+    }
+
+    /// Normalises a picture, lets its pixels attend to each other, and adds the result to it: the attention block of an
+    /// autoencoder.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, query_dim, height, width]`
+    /// - output: as `x`
+    ///
+    /// # Panics
+    ///
+    /// If the layer was made without a norm.
+    #[must_use]
+    pub fn forward_spatial(&self, x: Tensor<4>) -> Tensor<4> {
+        let shape = x.dims();
+        let norm = self.group_norm.as_ref().expect("made with a norm");
+        let pixels = norm.forward(x.clone()).flatten::<3>(2, 3).swap_dims(1, 2); // [batch, height * width, query_dim]
+        let pixels = self.forward(pixels, None);
+        x + pixels.swap_dims(1, 2).reshape(shape)
+    }
+
+    /// `[batch, tokens, width]` as `[batch, heads, tokens, width / heads]`, where it lies.
+    fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, tokens, width] = x.dims();
+        x.reshape([batch, tokens, self.heads, width / self.heads])
+            .swap_dims(1, 2)
+    }
+}

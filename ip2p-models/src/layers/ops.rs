@@ -1,0 +1,36 @@
+//! The operators of `ip2p-kernels` in the form that the networks use them in.
+
+pub(crate) use ip2p_kernels::{Activation, geglu, gelu, group_norm, layer_norm, quick_gelu, silu};
+
+use burn::tensor::Tensor;
+
+/// Scaled dot-product attention: every query sees every key.
+///
+/// # Shapes
+///
+/// - q: `[batch, heads, queries, head_dim]`, as `[batch, queries, heads, head_dim].swap_dims(1, 2)`
+/// - k, v: `[batch, heads, keys, head_dim]`, likewise
+/// - output: as `q`
+pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let scale = scale(&q);
+    ip2p_kernels::attention(q, k, v, scale, false)
+}
+
+/// Scaled dot-product attention: a query sees the keys up to its own position.
+///
+/// Shapes as in [`attention`].
+pub(crate) fn causal_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let scale = scale(&q);
+    ip2p_kernels::attention(q, k, v, scale, true)
+}
+
+/// What keeps the variance of a dot product at 1: `1 / √head_dim`.
+fn scale(q: &Tensor<4>) -> f64 {
+    let [.., head_dim] = q.dims();
+    (head_dim as f64).powf(-0.5)
+}
+
+/// Whether `x` holds no NaN and no infinity: it is read back from the device.
+pub(crate) fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
+    x.clone().is_finite().all().into_scalar()
+}
