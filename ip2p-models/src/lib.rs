@@ -8,4 +8,6 @@
 //! Weights may be `f32`, `f16` or `bf16`, and activations have the type of the weights; norms, softmax and the time
 //! embedding are computed in `f32` in any case.
 
+mod fields;
 pub mod layers;
+pub mod unet;

@@ -1,0 +1,219 @@
+//! The blocks of each level.
+//!
+//! diffusers has a class for blocks with transformers and one for blocks without. Here a block without is one whose
+//! list of transformers is empty: the keys of a checkpoint are the same.
+//!
+//! `observe` is shown the output of each layer with its name, see
+//! [`UNet2DConditionModel::forward_observed`](super::UNet2DConditionModel::forward_observed).
+
+use std::fmt::Arguments;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::{UNet2DConditionConfig, UNetLevel};
+use crate::layers::{
+    Downsample2D, Downsample2DConfig, ResnetBlock2D, ResnetBlock2DConfig, Transformer2DModel,
+    Transformer2DModelConfig, Upsample2D, Upsample2DConfig,
+};
+
+/// What is the same for every block of a pass.
+pub(super) struct Conditions {
+    /// The time embedding after its SiLU: `[batch, time_embedding_dim]`.
+    pub(super) temb: Tensor<2>,
+    /// `[batch, context_tokens, cross_attention_dim]`.
+    pub(super) context: Tensor<3>,
+}
+
+/// A level on the way down.
+#[derive(Module, Debug)]
+pub struct DownBlock2D {
+    /// As many as there are `resnets`, or none.
+    attentions: Vec<Transformer2DModel>,
+    resnets: Vec<ResnetBlock2D>,
+    /// One, or none at the lowest level.
+    downsamplers: Vec<Downsample2D>,
+}
+
+impl DownBlock2D {
+    /// The block of level `i`.
+    pub(super) fn new(config: &UNet2DConditionConfig, i: usize, device: &Device) -> Self {
+        let level = &config.levels[i];
+        let channels = level.channels;
+        let above = config.levels[i.saturating_sub(1)].channels;
+        let attentions = if level.attention_down {
+            level.layers
+        } else {
+            0
+        };
+        let downsamplers = usize::from(i + 1 < config.levels.len());
+        Self {
+            attentions: (0..attentions)
+                .map(|_| transformer(config, level).init(device))
+                .collect(),
+            resnets: (0..level.layers)
+                .map(|layer| {
+                    let from = if layer == 0 { above } else { channels };
+                    resnet(config, from, channels).init(device)
+                })
+                .collect(),
+            downsamplers: (0..downsamplers)
+                .map(|_| {
+                    Downsample2DConfig::new(channels)
+                        .with_padding(config.downsample_padding)
+                        .init(device)
+                })
+                .collect(),
+        }
+    }
+
+    /// Applies the block, and puts what the way up will join onto `skips`.
+    pub(super) fn forward(
+        &self,
+        mut x: Tensor<4>,
+        conditions: &Conditions,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        for (i, resnet) in self.resnets.iter().enumerate() {
+            x = resnet.forward(x, Some(&conditions.temb));
+            observe(format_args!("resnets.{i}"), &x);
+            if let Some(attention) = self.attentions.get(i) {
+                x = attention.forward(x, &conditions.context);
+                observe(format_args!("attentions.{i}"), &x);
+            }
+            skips.push(x.clone());
+        }
+        for downsampler in &self.downsamplers {
+            x = downsampler.forward(x);
+            observe(format_args!("downsamplers.0"), &x);
+            skips.push(x.clone());
+        }
+        x
+    }
+}
+
+/// The middle, at the lowest level: a transformer between two convolutional blocks.
+#[derive(Module, Debug)]
+pub struct MidBlock2D {
+    attentions: Vec<Transformer2DModel>,
+    resnets: Vec<ResnetBlock2D>,
+}
+
+impl MidBlock2D {
+    pub(super) fn new(config: &UNet2DConditionConfig, device: &Device) -> Self {
+        let level = config.lowest();
+        let resnet = || {
+            resnet(config, level.channels, level.channels)
+                .with_output_scale_factor(config.mid_block_scale_factor)
+                .init(device)
+        };
+        // Its attention is to the picture too, whatever that of the level is.
+        let transformer = transformer(config, level).with_only_cross_attention(false);
+        Self {
+            attentions: vec![transformer.init(device)],
+            resnets: vec![resnet(), resnet()],
+        }
+    }
+
+    pub(super) fn forward(
+        &self,
+        x: Tensor<4>,
+        conditions: &Conditions,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        let x = self.resnets[0].forward(x, Some(&conditions.temb));
+        observe(format_args!("resnets.0"), &x);
+        let x = self.attentions[0].forward(x, &conditions.context);
+        observe(format_args!("attentions.0"), &x);
+        let x = self.resnets[1].forward(x, Some(&conditions.temb));
+        observe(format_args!("resnets.1"), &x);
+        x
+    }
+}
+
+/// A level on the way up.
+#[derive(Module, Debug)]
+pub struct UpBlock2D {
+    /// As many as there are `resnets`, or none.
+    attentions: Vec<Transformer2DModel>,
+    /// One more than on the way down: each takes one of that way's outputs, the last what came into the level.
+    resnets: Vec<ResnetBlock2D>,
+    /// One, or none at the size of the latents.
+    upsamplers: Vec<Upsample2D>,
+}
+
+impl UpBlock2D {
+    /// The block of level `i`.
+    pub(super) fn new(config: &UNet2DConditionConfig, i: usize, device: &Device) -> Self {
+        let level = &config.levels[i];
+        let channels = level.channels;
+        let above = config.levels[i.saturating_sub(1)].channels;
+        let below = config
+            .levels
+            .get(i + 1)
+            .map_or(channels, |level| level.channels);
+        let layers = level.layers + 1;
+        let attentions = if level.attention_up { layers } else { 0 };
+        let upsamplers = usize::from(i > 0);
+        Self {
+            attentions: (0..attentions)
+                .map(|_| transformer(config, level).init(device))
+                .collect(),
+            resnets: (0..layers)
+                .map(|layer| {
+                    let from = if layer == 0 { below } else { channels };
+                    let skip = if layer + 1 == layers { above } else { channels };
+                    resnet(config, from + skip, channels).init(device)
+                })
+                .collect(),
+            upsamplers: (0..upsamplers)
+                .map(|_| Upsample2DConfig::new(channels).init(device))
+                .collect(),
+        }
+    }
+
+    /// Applies the block to `x` and the last of `skips`, which it takes away.
+    pub(super) fn forward(
+        &self,
+        mut x: Tensor<4>,
+        conditions: &Conditions,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        for (i, resnet) in self.resnets.iter().enumerate() {
+            let skip = skips.pop().expect("the way down left one for each resnet");
+            x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.temb));
+            observe(format_args!("resnets.{i}"), &x);
+            if let Some(attention) = self.attentions.get(i) {
+                x = attention.forward(x, &conditions.context);
+                observe(format_args!("attentions.{i}"), &x);
+            }
+        }
+        for upsampler in &self.upsamplers {
+            // Twice the size, or one less where it was odd before it was halved.
+            let skip = skips
+                .last()
+                .expect("the levels above have not been joined yet");
+            let [_, _, height, width] = skip.dims();
+            x = upsampler.forward_to(x, [height, width]);
+            observe(format_args!("upsamplers.0"), &x);
+        }
+        x
+    }
+}
+
+fn resnet(config: &UNet2DConditionConfig, from: usize, to: usize) -> ResnetBlock2DConfig {
+    ResnetBlock2DConfig::new(from, to)
+        .with_time_embed_dim(Some(config.time_embedding_dim))
+        .with_norm_groups(config.norm_num_groups)
+        .with_norm_eps(config.norm_eps)
+}
+
+fn transformer(config: &UNet2DConditionConfig, level: &UNetLevel) -> Transformer2DModelConfig {
+    Transformer2DModelConfig::new(level.channels, level.heads, config.cross_attention_dim)
+        .with_num_layers(level.transformer_layers)
+        .with_norm_groups(config.norm_num_groups)
+        .with_use_linear_projection(config.use_linear_projection)
+        .with_only_cross_attention(level.only_cross_attention)
+}

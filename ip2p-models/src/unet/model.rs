@@ -1,0 +1,185 @@
+//! The model as a whole.
+
+use std::fmt::Arguments;
+
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::tensor::{Device, Tensor, assert_shape};
+
+use super::UNet2DConditionConfig;
+use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
+use crate::layers::{
+    GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig, TimestepsConfig,
+    conv2d, ops,
+};
+
+/// Predicts, from noisy latents, a timestep and a context, what the sampler is to take away.
+///
+/// Made by [`UNet2DConditionConfig::init`].
+#[derive(Module, Debug)]
+pub struct UNet2DConditionModel {
+    conv_in: Conv2d,
+    #[module(skip)]
+    time_proj: TimestepsConfig,
+    time_embedding: TimestepEmbedding,
+    down_blocks: Vec<DownBlock2D>,
+    mid_block: MidBlock2D,
+    /// From the lowest level.
+    up_blocks: Vec<UpBlock2D>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl UNet2DConditionModel {
+    pub(super) fn new(config: &UNet2DConditionConfig, device: &Device) -> Self {
+        let levels = 0..config.levels.len();
+        let channels = config.levels[0].channels;
+        let (i, o) = (config.in_channels, config.out_channels);
+        Self {
+            conv_in: conv2d(i, channels, config.conv_in_kernel, device),
+            time_proj: TimestepsConfig::new(channels)
+                .with_flip_sin_to_cos(config.flip_sin_to_cos)
+                .with_freq_shift(config.freq_shift),
+            time_embedding: TimestepEmbeddingConfig::new(channels, config.time_embedding_dim)
+                .init(device),
+            down_blocks: levels
+                .clone()
+                .map(|i| DownBlock2D::new(config, i, device))
+                .collect(),
+            mid_block: MidBlock2D::new(config, device),
+            up_blocks: levels
+                .rev()
+                .map(|i| UpBlock2D::new(config, i, device))
+                .collect(),
+            conv_norm_out: GroupNormConfig::new(config.norm_num_groups, channels)
+                .with_epsilon(config.norm_eps)
+                .init(device),
+            conv_out: conv2d(channels, o, config.conv_out_kernel, device),
+        }
+    }
+
+    /// Predicts.
+    ///
+    /// The latents may have any size: where a level has an odd one, the way up comes back to it. Latents and context
+    /// may be of another float type than the weights; the prediction has that of the latents.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, in_channels, height, width]`
+    /// - timestep: `[batch]`, or `[1]` for all; from 0 to 1000, fractions allowed, in `f32`
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    /// - output: `[batch, out_channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// If a shape is another.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>, timestep: Tensor<1>, context: Tensor<3>) -> Tensor<4> {
+        self.forward_observed(x, timestep, context, &mut |_, _| ())
+    }
+
+    /// Predicts, and shows `observe` the output of each layer with its name, which is that of its weights:
+    /// `down_blocks.0.resnets.1`.
+    ///
+    /// `time_embedding` is shown as `[batch, time_embedding_dim, 1, 1]`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward`].
+    #[must_use]
+    pub fn forward_observed(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        let [batch, ..] = x.dims();
+        assert_shape!(context, [batch, _, _]);
+        // Latents stay f32 in the sampler, whatever the network computes in.
+        let outside = x.dtype();
+        let inside = self.conv_in.weight.val().dtype();
+
+        let temb = self
+            .time_embedding
+            .forward(self.time_proj.forward(timestep));
+        observe(
+            format_args!("time_embedding"),
+            &temb.clone().unsqueeze_dims(&[2, 3]),
+        );
+        let conditions = Conditions {
+            temb: ops::silu(temb).cast(inside),
+            context: context.cast(inside),
+        };
+
+        let mut x = self.conv_in.forward(x.cast(inside));
+        observe(format_args!("conv_in"), &x);
+        let mut skips = vec![x.clone()];
+        for (i, block) in self.down_blocks.iter().enumerate() {
+            x = block.forward(
+                x,
+                &conditions,
+                &mut skips,
+                &mut |layer: Arguments<'_>, x: &Tensor<4>| {
+                    observe(format_args!("down_blocks.{i}.{layer}"), x);
+                },
+            );
+        }
+        x = self.mid_block.forward(
+            x,
+            &conditions,
+            &mut |layer: Arguments<'_>, x: &Tensor<4>| {
+                observe(format_args!("mid_block.{layer}"), x);
+            },
+        );
+        for (i, block) in self.up_blocks.iter().enumerate() {
+            x = block.forward(
+                x,
+                &conditions,
+                &mut skips,
+                &mut |layer: Arguments<'_>, x: &Tensor<4>| {
+                    observe(format_args!("up_blocks.{i}.{layer}"), x);
+                },
+            );
+        }
+        let x = self.conv_out.forward(self.conv_norm_out.forward_silu(x));
+        observe(format_args!("conv_out"), &x);
+        x.cast(outside)
+    }
+
+    /// The first layer in a pass whose output holds a NaN or an infinity, or none.
+    ///
+    /// For the message after a prediction that is not finite: it runs the pass again and reads every layer's output
+    /// back. An input that is not finite itself is named `latents`, `timestep` or `context`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward`].
+    #[must_use]
+    pub fn first_non_finite(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+    ) -> Option<String> {
+        let input = [
+            ("latents", is_finite(&x)),
+            ("timestep", is_finite(&timestep)),
+            ("context", is_finite(&context)),
+        ];
+        if let Some((name, _)) = input.iter().find(|(_, finite)| !finite) {
+            return Some((*name).to_owned());
+        }
+        let mut first = None;
+        let _ = self.forward_observed(x, timestep, context, &mut |layer, output| {
+            if first.is_none() && !is_finite(output) {
+                first = Some(layer.to_string());
+            }
+        });
+        first
+    }
+}
+
+fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
+    x.clone().is_finite().all().into_scalar()
+}
