@@ -1,5 +1,6 @@
 """What the generators of fixtures share."""
 
+import json
 from pathlib import Path
 
 import diffusers
@@ -26,6 +27,16 @@ def save(path, tensors, tolerance, reason, tolerance_gpu=None, **metadata):
     as_tensor = lambda value: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
     contiguous = {name: as_tensor(value).detach().clone().contiguous() for name, value in tensors.items()}
     save_file(contiguous, path, metadata=metadata)
+    sort_header(path)
+
+
+def sort_header(path):
+    """Makes the same numbers the same file: safetensors writes the metadata in an order that differs at each run."""
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[end:])
 
 
 def randomise(module, seed, gain=1.0):
