@@ -8,6 +8,7 @@
 //! Weights may be `f32`, `f16` or `bf16`, and activations have the type of the weights; norms, softmax and the time
 //! embedding are computed in `f32` in any case.
 
+pub mod clip;
 mod fields;
 pub mod layers;
 pub mod unet;

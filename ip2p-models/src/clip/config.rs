@@ -1,0 +1,203 @@
+//! What `text_encoder/config.json` says.
+
+use burn::tensor::{Device, Tensor};
+use ip2p_core::{Error, Result};
+use serde::Deserialize;
+
+use super::CLIPTextModel;
+use crate::fields::Fields;
+use crate::layers::ops;
+
+/// The network's name in errors.
+const NETWORK: &str = "text_encoder";
+
+/// The fields of a config that do not change the last hidden state: names, training settings, the token ids that only
+/// the tokenizer and the pooled state need, and what generation code of transformers reads.
+const IGNORED: [&str; 20] = [
+    "architectures",
+    "attention_dropout",
+    "bos_token_id",
+    "dropout",
+    "dtype",
+    "eos_token_id",
+    "gradient_checkpointing",
+    "id2label",
+    "initializer_factor",
+    "initializer_range",
+    "label2id",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "problem_type",
+    "projection_dim",
+    "return_dict",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+];
+
+/// The activation between the two layers of the feed-forward part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenAct {
+    /// `x · sigmoid(1.702 x)`: OpenAI's CLIP, and so Stable Diffusion 1.
+    #[default]
+    QuickGelu,
+    /// `x · Φ(x)`, exact: OpenCLIP's ViT-H/14, and so Stable Diffusion 2.
+    Gelu,
+}
+
+impl HiddenAct {
+    pub(super) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::QuickGelu => ops::quick_gelu(x),
+            Self::Gelu => ops::gelu(x),
+        }
+    }
+}
+
+/// The shape of a [`CLIPTextModel`].
+///
+/// The fields are spelt as in `config.json`, and [`Default`] is what transformers gives those that are missing there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CLIPTextConfig {
+    /// How many tokens there are: 49408 in every CLIP.
+    pub vocab_size: usize,
+    /// The width of a state: 768 in ViT-L/14.
+    pub hidden_size: usize,
+    /// The width inside the feed-forward part: 3072 in ViT-L/14.
+    pub intermediate_size: usize,
+    /// How many layers: 12 in ViT-L/14.
+    pub num_hidden_layers: usize,
+    /// How many heads share the width: 12 in ViT-L/14.
+    pub num_attention_heads: usize,
+    /// The longest sentence in tokens, its begin and end included: 77.
+    pub max_position_embeddings: usize,
+    /// The activation of the feed-forward part.
+    pub hidden_act: HiddenAct,
+    /// What the layer norms add to the variance.
+    pub layer_norm_eps: f64,
+}
+
+impl Default for CLIPTextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 49408,
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            hidden_act: HiddenAct::QuickGelu,
+            layer_norm_eps: 1e-5,
+        }
+    }
+}
+
+impl CLIPTextConfig {
+    /// Reads `text_encoder/config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is not JSON, describes another network than a CLIP text model, or has a field or value
+    /// that would change the network in a way that we do not know.
+    pub fn from_json(json: &str) -> Result<Self> {
+        let default = Self::default();
+        let mut fields = Fields::parse(NETWORK, json)?;
+        // First, so that the config of a whole CLIP, or of another model, is told as such.
+        fields.only("model_type", &["clip_text_model".into()])?;
+        let config = Self {
+            vocab_size: fields.size("vocab_size", default.vocab_size)?,
+            hidden_size: fields.size("hidden_size", default.hidden_size)?,
+            intermediate_size: fields.size("intermediate_size", default.intermediate_size)?,
+            num_hidden_layers: fields.size("num_hidden_layers", default.num_hidden_layers)?,
+            num_attention_heads: fields.size("num_attention_heads", default.num_attention_heads)?,
+            max_position_embeddings: fields
+                .size("max_position_embeddings", default.max_position_embeddings)?,
+            hidden_act: fields.or(
+                "hidden_act",
+                "\"quick_gelu\" or \"gelu\"",
+                default.hidden_act,
+            )?,
+            layer_norm_eps: fields.number("layer_norm_eps", default.layer_norm_eps)?,
+        };
+        fields.ignore(&IGNORED);
+        fields.finish()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return Ok(());
+        }
+        Err(Error::config(
+            NETWORK,
+            format!(
+                "num_attention_heads is {}, supported is a divisor of hidden_size, {}",
+                self.num_attention_heads, self.hidden_size
+            ),
+        ))
+    }
+
+    /// A model of this shape whose weights have still to be loaded.
+    #[must_use]
+    pub fn init(&self, device: &Device) -> CLIPTextModel {
+        CLIPTextModel::new(self, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `text_encoder/config.json` of the Stable Diffusion 1.5 folders on the hub.
+    const SD15: &str = r#"{
+        "_name_or_path": "openai/clip-vit-large-patch14", "architectures": ["CLIPTextModel"],
+        "attention_dropout": 0.0, "bos_token_id": 0, "dropout": 0.0, "eos_token_id": 2, "hidden_act": "quick_gelu",
+        "hidden_size": 768, "initializer_factor": 1.0, "initializer_range": 0.02, "intermediate_size": 3072,
+        "layer_norm_eps": 1e-05, "max_position_embeddings": 77, "model_type": "clip_text_model",
+        "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 1, "projection_dim": 768,
+        "torch_dtype": "float32", "transformers_version": "4.22.0.dev0", "vocab_size": 49408 }"#;
+
+    #[test]
+    fn the_config_of_stable_diffusion_1_is_vit_l_14() {
+        let expected = CLIPTextConfig {
+            vocab_size: 49408,
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            max_position_embeddings: 77,
+            hidden_act: HiddenAct::QuickGelu,
+            layer_norm_eps: 1e-5,
+        };
+        assert_eq!(CLIPTextConfig::from_json(SD15).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_empty_config_has_the_defaults_of_transformers() {
+        assert_eq!(
+            CLIPTextConfig::from_json("{}").unwrap(),
+            CLIPTextConfig::default()
+        );
+    }
+
+    #[test]
+    fn what_would_be_another_network_is_refused_by_name() {
+        let cases = [
+            (r#"{"hidden_act": "relu"}"#, "hidden_act is \"relu\""),
+            (r#"{"model_type": "clip"}"#, "model_type is \"clip\""),
+            (r#"{"num_attention_heads": 7}"#, "num_attention_heads is 7"),
+            (r#"{"rope_theta": 10000}"#, "rope_theta = 10000"),
+            (r#"{"hidden_size": 7.5}"#, "hidden_size is 7.5"),
+        ];
+        for (json, message) in cases {
+            let error = CLIPTextConfig::from_json(json).unwrap_err().to_string();
+            assert!(
+                error.starts_with("text_encoder config: ") && error.contains(message),
+                "{error}"
+            );
+        }
+    }
+}
