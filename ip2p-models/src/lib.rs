@@ -11,4 +11,6 @@
 pub mod clip;
 mod fields;
 pub mod layers;
+pub mod taesd;
 pub mod unet;
+pub mod vae;
