@@ -1,0 +1,260 @@
+//! The numbers of a tensor: from the file's format to the network's.
+//!
+//! Read in chunks with ordinary positioned reads rather than through a memory map. Pages of a map count as the
+//! process's memory, so that a mapped checkpoint would appear twice, and a file that shrinks while it is mapped kills
+//! the process. A chunk stays in the processor's cache between being read and being converted.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use burn::tensor::{Element, TensorData};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use ip2p_core::Precision;
+use safetensors::Dtype;
+
+use super::header::TensorInfo;
+
+/// Bytes that are read at a time; a multiple of every number's size.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Rows and columns that are transposed at a time, so that both sides stay in the cache.
+const TILE: usize = 32;
+
+/// How a tensor of the file becomes a parameter of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As it lies in the file.
+    Same,
+    /// A matrix whose axes change places: PyTorch's linear layers are `[out, in]`, burn's `[in, out]`.
+    Transposed {
+        /// Axis 0 in the file.
+        rows: usize,
+        /// Axis 1 in the file.
+        columns: usize,
+    },
+}
+
+/// Whether weights may be of this type.
+pub(crate) fn is_float(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+}
+
+/// Reads one tensor of a float type in `precision` as `shape`, which the caller has checked against the file's.
+pub(crate) fn read_tensor(
+    file: &mut File,
+    info: &TensorInfo,
+    layout: Layout,
+    precision: Precision,
+    shape: &[usize],
+) -> io::Result<TensorData> {
+    match precision {
+        Precision::F32 => read_as(file, info, layout, shape, append_f32),
+        Precision::F16 => read_as(file, info, layout, shape, append_f16),
+        Precision::Bf16 => read_as(file, info, layout, shape, append_bf16),
+        _ => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("weights cannot be read as {precision}"),
+        )),
+    }
+}
+
+fn read_as<T: Element + Default>(
+    file: &mut File,
+    info: &TensorInfo,
+    layout: Layout,
+    shape: &[usize],
+    append: fn(Dtype, &[u8], &mut Vec<T>),
+) -> io::Result<TensorData> {
+    let mut values = Vec::with_capacity(info.shape.iter().product());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    file.seek(SeekFrom::Start(info.offset))?;
+    let mut left = info.bytes;
+    while left > 0 {
+        let now = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        file.read_exact(&mut chunk[..now])?;
+        append(info.dtype, &chunk[..now], &mut values);
+        left -= now as u64;
+    }
+    let values = match layout {
+        Layout::Same => values,
+        Layout::Transposed { rows, columns } => transpose(&values, rows, columns),
+    };
+    Ok(TensorData::new(values, shape))
+}
+
+fn append_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
+    match dtype {
+        Dtype::F16 => widen(numbers(bytes, f16::from_le_bytes), out),
+        Dtype::BF16 => widen(numbers(bytes, bf16::from_le_bytes), out),
+        _ => append_wide(dtype, bytes, out),
+    }
+}
+
+fn append_f16(dtype: Dtype, bytes: &[u8], out: &mut Vec<f16>) {
+    match dtype {
+        Dtype::F16 => out.extend(numbers(bytes, f16::from_le_bytes)),
+        _ => narrow(dtype, bytes, out),
+    }
+}
+
+fn append_bf16(dtype: Dtype, bytes: &[u8], out: &mut Vec<bf16>) {
+    match dtype {
+        Dtype::BF16 => out.extend(numbers(bytes, bf16::from_le_bytes)),
+        _ => narrow(dtype, bytes, out),
+    }
+}
+
+/// Appends 32-bit numbers, or 64-bit ones rounded to them.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to f32 is what was asked for"
+)]
+fn append_wide(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
+    match dtype {
+        Dtype::F64 => out.extend(numbers(bytes, f64::from_le_bytes).map(|number| number as f32)),
+        // The plan of a load holds float types alone.
+        _ => out.extend(numbers(bytes, f32::from_le_bytes)),
+    }
+}
+
+fn widen<H>(halves: impl Iterator<Item = H>, out: &mut Vec<f32>)
+where
+    [H]: HalfFloatSliceExt,
+{
+    // The conversion of a whole slice is vectorised, that of one number is not.
+    let halves: Vec<H> = halves.collect();
+    let start = out.len();
+    out.resize(start + halves.len(), 0.0);
+    halves.convert_to_f32_slice(&mut out[start..]);
+}
+
+fn narrow<H: Copy + Default>(dtype: Dtype, bytes: &[u8], out: &mut Vec<H>)
+where
+    [H]: HalfFloatSliceExt,
+{
+    let mut floats = Vec::new();
+    append_f32(dtype, bytes, &mut floats);
+    let start = out.len();
+    out.resize(start + floats.len(), H::default());
+    out[start..].convert_from_f32_slice(&floats);
+}
+
+fn numbers<const N: usize, T>(
+    bytes: &[u8],
+    from_le_bytes: impl Fn([u8; N]) -> T,
+) -> impl Iterator<Item = T> {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    chunks.iter().copied().map(from_le_bytes)
+}
+
+/// Swaps the axes of a matrix of `rows` by `columns`, row after row.
+fn transpose<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<T> {
+    let mut out = vec![T::default(); values.len()];
+    for row_tile in (0..rows).step_by(TILE) {
+        for column_tile in (0..columns).step_by(TILE) {
+            for column in column_tile..columns.min(column_tile + TILE) {
+                for row in row_tile..rows.min(row_tile + TILE) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every half-precision number, infinities and NaN included.
+    fn every_half() -> impl Iterator<Item = u16> {
+        0..=u16::MAX
+    }
+
+    fn convert<T>(append: fn(Dtype, &[u8], &mut Vec<T>), dtype: Dtype, bytes: &[u8]) -> Vec<T> {
+        let mut out = Vec::new();
+        append(dtype, bytes, &mut out);
+        out
+    }
+
+    #[test]
+    fn half_formats_widen_exactly() {
+        let bytes: Vec<u8> = every_half().flat_map(u16::to_le_bytes).collect();
+        let from_f16 = convert(append_f32, Dtype::F16, &bytes);
+        let from_bf16 = convert(append_f32, Dtype::BF16, &bytes);
+        for (bits, (a, b)) in every_half().zip(from_f16.into_iter().zip(from_bf16)) {
+            let (half, brain) = (f16::from_bits(bits), bf16::from_bits(bits));
+            assert!(
+                a == half.to_f32() || (a.is_nan() && half.is_nan()),
+                "{bits:x}"
+            );
+            assert!(
+                b == brain.to_f32() || (b.is_nan() && brain.is_nan()),
+                "{bits:x}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_format_is_copied_bit_for_bit() {
+        let bytes: Vec<u8> = every_half().flat_map(u16::to_le_bytes).collect();
+        let halves = convert(append_f16, Dtype::F16, &bytes);
+        assert!(halves.iter().map(|x| x.to_bits()).eq(every_half()));
+        let brains = convert(append_bf16, Dtype::BF16, &bytes);
+        assert!(brains.iter().map(|x| x.to_bits()).eq(every_half()));
+    }
+
+    #[test]
+    fn narrowing_rounds_to_nearest_even() {
+        let bytes: Vec<u8> = [1.0_f32, 1.000_488_3, 1.001_464_8, 70000.0, 1e-9]
+            .into_iter()
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        let halves = convert(append_f16, Dtype::F32, &bytes);
+        let expected = [1.0, 1.0, 1.001_953_1, f32::INFINITY, 0.0];
+        assert_eq!(halves, expected.map(f16::from_f32));
+        let brains = convert(append_bf16, Dtype::F32, &bytes);
+        assert_eq!(brains[3].to_f32(), 70144.0);
+    }
+
+    #[test]
+    fn a_tensor_longer_than_a_chunk_is_read_whole() {
+        let values: Vec<f32> = (0..CHUNK_BYTES / 4 * 2 + 3).map(|i| i as f32).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"head").unwrap();
+        for value in &values {
+            file.write_all(&value.to_le_bytes()).unwrap();
+        }
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape: vec![values.len()],
+            offset: 4,
+            bytes: values.len() as u64 * 4,
+        };
+        let read = |file: &mut File, info| {
+            read_tensor(file, info, Layout::Same, Precision::F32, &[values.len()])
+        };
+        let data = read(&mut file, &info).unwrap();
+        assert_eq!(data.try_to_vec::<f32>().unwrap(), values);
+        file.set_len(5000).unwrap();
+        let error = read(&mut file, &info).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    proptest! {
+        #[test]
+        fn rows_become_columns(rows in 0_usize..80, columns in 0_usize..80) {
+            let values: Vec<usize> = (0..rows * columns).collect();
+            let transposed = transpose(&values, rows, columns);
+            for (i, value) in transposed.into_iter().enumerate() {
+                let (column, row) = (i / rows, i % rows);
+                prop_assert_eq!(value, row * columns + column);
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Which files of a component's folder hold its weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ip2p_core::{Error, Precision, Result};
+use serde::Deserialize;
+
+use super::Component;
+
+/// One of the sets of weights that a folder may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    /// The files without a word in their name.
+    Full,
+    /// The files with `fp16` in their name.
+    Fp16,
+}
+
+/// The files that hold the weights of a component.
+#[derive(Debug)]
+pub(crate) struct WeightFiles {
+    /// The files, sorted.
+    pub(crate) paths: Vec<PathBuf>,
+    /// The index beside them, where there is one.
+    pub(crate) index: Option<Index>,
+}
+
+/// A `….safetensors.index.json`: which shard holds which tensor.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) path: PathBuf,
+    /// Shard's file name by tensor.
+    pub(crate) weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFiles {
+    /// Finds the weights that best serve `precision`.
+    ///
+    /// The fp16 set is taken for `f16`, where it saves half the reading and loses nothing, and where there is no
+    /// other: for `f32` and `bf16` the full set is more precise.
+    pub(crate) fn find(folder: &Path, component: Component, precision: Precision) -> Result<Self> {
+        let names = file_names(folder)?;
+        let preferred = match precision {
+            Precision::F16 => [Variant::Fp16, Variant::Full],
+            _ => [Variant::Full, Variant::Fp16],
+        };
+        for variant in preferred {
+            if let Some(files) = Self::of_variant(folder, component.stem(), variant, &names)? {
+                return Ok(files);
+            }
+        }
+        Err(not_found(folder, component.stem(), &names))
+    }
+
+    fn of_variant(
+        folder: &Path,
+        stem: &str,
+        variant: Variant,
+        names: &BTreeSet<String>,
+    ) -> Result<Option<Self>> {
+        let mut shards = BTreeMap::new();
+        for name in names {
+            match parse_name(name, stem) {
+                Some((found, None)) if found == variant => {
+                    return Ok(Some(Self {
+                        paths: vec![folder.join(name)],
+                        index: None,
+                    }));
+                }
+                Some((found, Some(shard))) if found == variant => {
+                    shards.insert(shard, name.clone());
+                }
+                _ => {}
+            }
+        }
+        if let Some(name) = index_names(stem, variant)
+            .iter()
+            .find(|name| names.contains(*name))
+        {
+            return Self::of_index(folder, name, names).map(Some);
+        }
+        check_shards(folder, &shards)?;
+        let paths: Vec<_> = shards.into_values().map(|name| folder.join(name)).collect();
+        let found = !paths.is_empty();
+        Ok(found.then_some(Self { paths, index: None }))
+    }
+
+    fn of_index(folder: &Path, name: &str, names: &BTreeSet<String>) -> Result<Self> {
+        let path = folder.join(name);
+        let index = parse_index(&path, &read_text(&path)?)?;
+        let shards: BTreeSet<_> = index.weight_map.values().collect();
+        for shard in &shards {
+            // A name that is in the folder's listing cannot lead out of the folder.
+            if !names.contains(*shard) {
+                let reason = format!("lists the shard {shard}, which is not in the folder");
+                return Err(Error::checkpoint(&path, reason));
+            }
+        }
+        Ok(Self {
+            paths: shards.into_iter().map(|shard| folder.join(shard)).collect(),
+            index: Some(index),
+        })
+    }
+}
+
+/// Reads a text file of a checkpoint.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
+    String::from_utf8(bytes).map_err(|_| Error::checkpoint(path, "is not UTF-8 text"))
+}
+
+fn parse_index(path: &Path, json: &str) -> Result<Index> {
+    #[derive(Deserialize)]
+    struct Raw {
+        weight_map: BTreeMap<String, String>,
+    }
+
+    let raw: Raw = serde_json::from_str(json)
+        .map_err(|error| Error::checkpoint(path, format!("is no index of shards: {error}")))?;
+    if raw.weight_map.is_empty() {
+        return Err(Error::checkpoint(path, "lists no tensors in `weight_map`"));
+    }
+    Ok(Index {
+        path: path.to_owned(),
+        weight_map: raw.weight_map,
+    })
+}
+
+/// The names of the files in a folder.
+fn file_names(folder: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
+    entries
+        .map(|entry| {
+            let entry = entry.map_err(|source| Error::io(folder, source))?;
+            Ok(entry.file_name().to_string_lossy().into_owned())
+        })
+        .collect()
+}
+
+/// The set and the shard (number, of how many) that a file name stands for; both places of `fp16` are in use.
+fn parse_name(name: &str, stem: &str) -> Option<(Variant, Option<(u32, u32)>)> {
+    let rest = name.strip_prefix(stem)?.strip_suffix(".safetensors")?;
+    let half = rest
+        .strip_prefix(".fp16")
+        .or_else(|| rest.strip_suffix(".fp16"));
+    let variant = if half.is_some() {
+        Variant::Fp16
+    } else {
+        Variant::Full
+    };
+    let shard = half.unwrap_or(rest);
+    if shard.is_empty() {
+        return Some((variant, None));
+    }
+    let (number, count) = shard.strip_prefix('-')?.split_once("-of-")?;
+    Some((variant, Some((number.parse().ok()?, count.parse().ok()?))))
+}
+
+/// The names that diffusers and transformers give the index.
+fn index_names(stem: &str, variant: Variant) -> Vec<String> {
+    match variant {
+        Variant::Full => vec![format!("{stem}.safetensors.index.json")],
+        Variant::Fp16 => vec![
+            format!("{stem}.safetensors.index.fp16.json"),
+            format!("{stem}.fp16.safetensors.index.json"),
+        ],
+    }
+}
+
+fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), String>) -> Result<()> {
+    let Some((&(_, count), first)) = shards.first_key_value() else {
+        return Ok(());
+    };
+    let complete = shards
+        .keys()
+        .copied()
+        .eq((1..=count).map(|number| (number, count)));
+    if complete {
+        return Ok(());
+    }
+    let missing = (1..=count).find(|&number| !shards.contains_key(&(number, count)));
+    let reason = match missing {
+        Some(number) => format!("shard {number} of {count} is missing beside {first}"),
+        None => format!("holds shards of different sets beside {first}"),
+    };
+    Err(Error::checkpoint(folder, reason))
+}
+
+fn not_found(folder: &Path, stem: &str, names: &BTreeSet<String>) -> Error {
+    let is_pickle = |name: &&String| {
+        Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "bin" || extension == "ckpt")
+    };
+    let reason = match names.iter().find(is_pickle) {
+        Some(pickle) => format!(
+            "has only {pickle}, a Python pickle, which can run code and is not read; convert it with diffusers: \
+             `StableDiffusionInstructPix2PixPipeline.from_pretrained(OLD).save_pretrained(NEW, safe_serialization=True)`"
+        ),
+        None => format!(
+            "has no weights; looked for {stem}.safetensors, {stem}.fp16.safetensors and shards of either"
+        ),
+    };
+    Error::checkpoint(folder, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        folder
+    }
+
+    fn find(folder: &tempfile::TempDir, precision: Precision) -> Result<Vec<String>> {
+        let files = WeightFiles::find(folder.path(), Component::Unet, precision)?;
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        Ok(files.paths.iter().map(name).collect())
+    }
+
+    #[test]
+    fn the_set_that_serves_the_precision_is_taken() {
+        let both = folder(&[
+            "diffusion_pytorch_model.safetensors",
+            "diffusion_pytorch_model.fp16.safetensors",
+            "diffusion_pytorch_model.non_ema.safetensors",
+        ]);
+        let half = ["diffusion_pytorch_model.fp16.safetensors"];
+        let full = ["diffusion_pytorch_model.safetensors"];
+        assert_eq!(find(&both, Precision::F32).unwrap(), full);
+        assert_eq!(find(&both, Precision::Bf16).unwrap(), full);
+        assert_eq!(find(&both, Precision::F16).unwrap(), half);
+        assert_eq!(find(&folder(&half), Precision::F32).unwrap(), half);
+        assert_eq!(find(&folder(&full), Precision::F16).unwrap(), full);
+    }
+
+    #[test]
+    fn shards_are_found_with_fp16_in_either_place() {
+        for names in [
+            [
+                "diffusion_pytorch_model-00001-of-00002.safetensors",
+                "diffusion_pytorch_model-00002-of-00002.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+                "diffusion_pytorch_model-00002-of-00002.fp16.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+                "diffusion_pytorch_model.fp16-00002-of-00002.safetensors",
+            ],
+        ] {
+            assert_eq!(find(&folder(&names), Precision::F32).unwrap(), names);
+        }
+    }
+
+    #[test]
+    fn a_missing_shard_is_named() {
+        let error = find(
+            &folder(&["diffusion_pytorch_model-00002-of-00003.safetensors"]),
+            Precision::F32,
+        );
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("shard 1 of 3 is missing"), "{message}");
+    }
+
+    #[test]
+    fn an_index_that_leads_elsewhere_is_refused() {
+        let folder = folder(&["a.safetensors"]);
+        let index = folder
+            .path()
+            .join("diffusion_pytorch_model.safetensors.index.json");
+        fs::write(&index, r#"{"weight_map":{"x":"a.safetensors"}}"#).unwrap();
+        assert_eq!(find(&folder, Precision::F32).unwrap(), ["a.safetensors"]);
+        for (json, words) in [
+            (
+                r#"{"weight_map":{"x":"../a.safetensors"}}"#,
+                "../a.safetensors",
+            ),
+            (r#"{"weight_map":{}}"#, "lists no tensors"),
+            ("{}", "missing field `weight_map`"),
+        ] {
+            fs::write(&index, json).unwrap();
+            let message = find(&folder, Precision::F32).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn pickles_are_refused_with_advice() {
+        let error = find(&folder(&["diffusion_pytorch_model.bin"]), Precision::F32);
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("diffusion_pytorch_model.bin"), "{message}");
+        assert!(message.contains("safe_serialization=True"), "{message}");
+    }
+
+    #[test]
+    fn an_empty_folder_says_what_was_looked_for() {
+        let message = find(&folder(&[]), Precision::F32).unwrap_err().to_string();
+        let looked_for = "looked for diffusion_pytorch_model.safetensors";
+        assert!(message.contains(looked_for), "{message}");
+    }
+}

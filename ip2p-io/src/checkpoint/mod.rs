@@ -1,0 +1,321 @@
+//! Checkpoints: the folders that diffusers saves a pipeline to.
+//!
+//! ```text
+//! model_index.json                            which parts there are
+//! unet/config.json                            the network's shape, read as text: ip2p-models knows what it means
+//! unet/diffusion_pytorch_model.safetensors    its weights; also .fp16, and shards with or without an index
+//! vae/                                        likewise
+//! text_encoder/config.json, model.safetensors
+//! tokenizer/                                  see [`Tokenizer`](crate::Tokenizer)
+//! scheduler/scheduler_config.json             how it was trained, from which [`Checkpoint::profile`] is found
+//! ip2p.json                                   optional: fields of the profile that the files cannot say
+//! ```
+//!
+//! Opening a checkpoint reads the small files. Weights are found and read later, each network by itself and each tensor
+//! by itself, so that no more than one network and one tensor need be in memory. Whatever a file says is checked before
+//! it is relied on, and a network is loaded strictly: one weight too few, too many or of another shape is an error.
+//!
+//! Three spellings are understood beside the one that diffusers writes today: text encoders with and without the prefix
+//! `text_model.`; `position_ids` buffers, which are no weights; and the VAE attention's old names `query`, `key`, `value`
+//! and `proj_attn`, whether stored as linear layers or as convolutions of one pixel.
+
+mod convert;
+mod files;
+mod header;
+mod load;
+mod names;
+mod profile;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod weights;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use ip2p_core::{Error, Precision, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use self::files::read_text;
+pub use self::header::{Header, parse_header};
+pub use self::load::{LoadProgress, LoadReport};
+pub use self::summary::{
+    CheckpointSummary, ComponentSummary, FileSummary, ModelKind, TensorSummary,
+};
+pub use self::weights::Weights;
+
+/// A network of a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// CLIP's text encoder.
+    TextEncoder,
+    /// The network that predicts the noise.
+    Unet,
+    /// The autoencoder between pictures and latents.
+    Vae,
+}
+
+impl Component {
+    /// Every component, in the order in which an edit needs them.
+    pub const ALL: [Self; 3] = [Self::TextEncoder, Self::Vae, Self::Unet];
+
+    /// The name of its folder and in errors.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "text_encoder",
+            Self::Unet => "unet",
+            Self::Vae => "vae",
+        }
+    }
+
+    /// How the names of its weight files begin.
+    const fn stem(self) -> &'static str {
+        match self {
+            Self::TextEncoder => "model",
+            Self::Unet | Self::Vae => "diffusion_pytorch_model",
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A checkpoint: a folder in diffusers' layout, whose small files have been read.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    model_index: Map<String, Value>,
+    text_encoder: String,
+    unet: String,
+    vae: String,
+    scheduler: String,
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint and reads its configs; no weights are read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if `folder` is not a folder in diffusers' layout, if a part is missing, or if it is a pipeline
+    /// of another architecture; [`Error::Io`] if a file cannot be read.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        check_folder(folder)?;
+        let model_index = read_model_index(folder)?;
+        let config = |component: Component| read_part(folder, component.name(), "config.json");
+        let checkpoint = Self {
+            text_encoder: config(Component::TextEncoder)?,
+            unet: config(Component::Unet)?,
+            vae: config(Component::Vae)?,
+            scheduler: read_part(folder, "scheduler", "scheduler_config.json")?,
+            folder: folder.to_owned(),
+            model_index,
+        };
+        if checkpoint.tokenizer_folder().is_dir() {
+            Ok(checkpoint)
+        } else {
+            Err(missing_part(folder, "tokenizer", "tokenizer/"))
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of the tokenizer's files.
+    #[must_use]
+    pub fn tokenizer_folder(&self) -> PathBuf {
+        self.folder.join("tokenizer")
+    }
+
+    /// The pipeline's class in diffusers, as `model_index.json` names it.
+    #[must_use]
+    pub fn pipeline_class(&self) -> Option<&str> {
+        self.model_index.get("_class_name").and_then(Value::as_str)
+    }
+
+    /// The text of a network's `config.json`.
+    #[must_use]
+    pub fn config(&self, component: Component) -> &str {
+        match component {
+            Component::TextEncoder => &self.text_encoder,
+            Component::Unet => &self.unet,
+            Component::Vae => &self.vae,
+        }
+    }
+
+    /// The text of `scheduler_config.json`.
+    #[must_use]
+    pub fn scheduler_config(&self) -> &str {
+        &self.scheduler
+    }
+
+    /// Refuses a checkpoint whose U-Net does not take a picture beside the latents.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] that says what the checkpoint is instead.
+    pub fn check_kind(&self) -> Result<()> {
+        let kind = self.kind()?;
+        if kind == ModelKind::InstructPix2Pix {
+            return Ok(());
+        }
+        let reason = format!(
+            "in_channels is {}, so this is {kind}, not an InstructPix2Pix model, whose U-Net takes 8: 4 of noisy latents \
+             and 4 of the picture's; use an InstructPix2Pix checkpoint, such as timbrooks/instruct-pix2pix",
+            kind.in_channels()
+        );
+        Err(Error::checkpoint(
+            self.folder.join("unet/config.json"),
+            reason,
+        ))
+    }
+
+    fn kind(&self) -> Result<ModelKind> {
+        let config = parse_config(Component::Unet.name(), &self.unet)?;
+        match config.get("in_channels") {
+            // diffusers' default.
+            None | Some(Value::Null) => Ok(ModelKind::from_in_channels(4)),
+            Some(value) => value
+                .as_u64()
+                .map(ModelKind::from_in_channels)
+                .ok_or_else(|| {
+                    let reason = format!("in_channels must be a whole number, got {value}");
+                    Error::config(Component::Unet.name(), reason)
+                }),
+        }
+    }
+
+    /// Finds the files of a network's weights, those that best serve `precision`, and checks their headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::open`].
+    pub fn weights(&self, component: Component, precision: Precision) -> Result<Weights> {
+        Weights::open(self.folder.join(component.name()), component, precision)
+    }
+
+    /// Fills a network with its weights, converted to `precision` a tensor at a time.
+    ///
+    /// Beside the module, whose parameters need not have values yet, no more is in memory than one tensor, twice.
+    /// `progress` is called after each tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::open`] and [`Weights::load`]; a U-Net must be an InstructPix2Pix one ([`Self::check_kind`]).
+    pub fn load<M: Module>(
+        &self,
+        module: M,
+        component: Component,
+        precision: Precision,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(M, LoadReport)> {
+        if component == Component::Unet {
+            self.check_kind()?;
+        }
+        self.weights(component, precision)?
+            .load(module, precision, progress)
+    }
+
+    /// A name for these weights that two checkpoints share only if their weights are the same: 64 hexadecimal digits.
+    ///
+    /// SHA-256 over the names, types and shapes of all tensors and the first 4096 bytes of each, in the files that serve
+    /// `precision`. Every kind of training changes every tensor, and reading a few megabytes takes milliseconds where
+    /// gigabytes take many seconds. It is not the hash of a file that other tools show.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::open`].
+    pub fn fingerprint(&self, precision: Precision) -> Result<String> {
+        let mut digest = Sha256::new();
+        for component in Component::ALL {
+            self.weights(component, precision)?.digest(&mut digest)?;
+        }
+        let hexadecimal = |text: String, byte: &u8| text + &format!("{byte:02x}");
+        Ok(digest.finalize().iter().fold(String::new(), hexadecimal))
+    }
+}
+
+/// Parses a config as a JSON object.
+fn parse_config(network: &'static str, text: &str) -> Result<Map<String, Value>> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::config(network, format!("is no JSON object: {error}")))
+}
+
+fn check_folder(folder: &Path) -> Result<()> {
+    let expected = "expected a folder in diffusers' layout, with model_index.json, unet/, vae/, text_encoder/, \
+                    tokenizer/ and scheduler/";
+    let reason = if folder.is_dir() {
+        return Ok(());
+    } else if folder.is_file() {
+        format!(
+            "is a single file; {expected}; diffusers makes one with \
+             `StableDiffusionInstructPix2PixPipeline.from_single_file(FILE).save_pretrained(FOLDER)`"
+        )
+    } else {
+        format!("does not exist; {expected}")
+    };
+    Err(Error::checkpoint(folder, reason))
+}
+
+fn read_model_index(folder: &Path) -> Result<Map<String, Value>> {
+    let path = folder.join("model_index.json");
+    if !path.is_file() {
+        let reason = "has no model_index.json, so it is not a pipeline that diffusers saved";
+        return Err(Error::checkpoint(folder, reason));
+    }
+    let index: Map<String, Value> = serde_json::from_str(&read_text(&path)?)
+        .map_err(|error| Error::checkpoint(&path, format!("is no JSON object: {error}")))?;
+    for part in ["transformer", "text_encoder_2", "prior"] {
+        if has_part(&index, part) {
+            let class = index.get("_class_name").and_then(Value::as_str);
+            let reason = format!(
+                "{part}: a {} is not of the architecture of Stable Diffusion 1 or 2, which is all that is supported",
+                class.unwrap_or("pipeline with this part")
+            );
+            return Err(Error::checkpoint(&path, reason));
+        }
+    }
+    for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
+        if !has_part(&index, part) {
+            let reason = format!("{part}: the pipeline has no such part, which an edit needs");
+            return Err(Error::checkpoint(&path, reason));
+        }
+    }
+    Ok(index)
+}
+
+/// Whether `model_index.json` lists a part: `["library", "Class"]`, and `[null, null]` for one that was left out.
+fn has_part(index: &Map<String, Value>, part: &str) -> bool {
+    index
+        .get(part)
+        .and_then(|entry| entry.get(1))
+        .is_some_and(Value::is_string)
+}
+
+fn read_part(folder: &Path, part: &str, file: &str) -> Result<String> {
+    let path = folder.join(part).join(file);
+    if path.is_file() {
+        read_text(&path)
+    } else {
+        Err(missing_part(folder, part, &format!("{part}/{file}")))
+    }
+}
+
+fn missing_part(folder: &Path, part: &str, file: &str) -> Error {
+    let reason = format!("the {part} is missing: no {file}");
+    Error::checkpoint(folder, reason)
+}
+
+#[cfg(test)]
+mod tests;
