@@ -6,13 +6,12 @@
 
 use ip2p_core::{CheckpointProfile, Error, Result};
 
-use crate::linspace::linspace;
 use crate::noise_schedule::{Interpolation, NoiseSchedule};
 use crate::sampler::{Sampler, SamplerKind, lcm};
-use crate::schedule::{
-    LatentScale, Rounding, Schedule, Step, Timesteps, check_steps, exponential, karras, pairs,
-};
-use crate::scheduler_config::{FinalSigma, SchedulerConfig, Spacing};
+use crate::schedule::{LatentScale, Schedule, Step, check_steps, exponential, karras, pairs};
+use crate::scheduler_config::{FinalSigma, SchedulerConfig, SolverType};
+use crate::spacing::{Layout, Spacing};
+use crate::timesteps::{Rounding, Timesteps};
 
 /// What stands for ᾱ = 0 where diffusers computes with 0 itself, which only the scaled latents allow: so little that
 /// the difference is below `f32`'s precision, and so much that sigma, 2³⁰, is far from overflow.
@@ -109,14 +108,13 @@ impl SchedulerConfig {
             _ => {}
         }
         // The names of other classes' solvers stand for the class's default.
-        let others = if sampler.is_dpm_solver() {
-            "heun"
-        } else {
-            "bh1"
+        let undone = match sampler {
+            SamplerKind::UniPc => SolverType::Bh1,
+            _ => SolverType::Heun,
         };
-        match &self.solver_type {
-            Some(other) if is_multistep && other == others => {
-                refuse("solver_type", other, "midpoint or bh2")
+        match self.solver_type {
+            Some(solver_type) if is_multistep && solver_type == undone => {
+                refuse("solver_type", &solver_type, "midpoint or bh2")
             }
             _ => Ok(()),
         }
@@ -144,16 +142,20 @@ impl SchedulerConfig {
         steps: usize,
     ) -> Result<Schedule> {
         let spacing = self.timestep_spacing.unwrap_or(Spacing::Linspace);
-        let timesteps = self.timesteps(spacing, steps, steps, noise.timesteps());
-        let timesteps = within(timesteps, noise.timesteps())?
+        let even: Vec<f64> = self
+            .layout(&noise, steps)
+            .timesteps(spacing)?
             .into_iter()
-            .map(to_f32);
-        let even: Vec<f64> = timesteps
+            .map(to_f32)
             .map(|timestep| noise.sigma(timestep, Interpolation::Linear))
             .collect();
         let knows_karras = sampler != SamplerKind::EulerAncestral;
         let (min, max) = (even[even.len() - 1], even[0]);
-        let respaced = self.respaced(min, max, steps).filter(|_| knows_karras);
+        let respaced = if knows_karras {
+            self.respaced(min, max, steps)?
+        } else {
+            None
+        };
         let interpolation = match respaced {
             Some(_) => Interpolation::LogLinear,
             None => Interpolation::Linear,
@@ -180,11 +182,11 @@ impl SchedulerConfig {
 
     fn ddim_schedule(&self, noise: NoiseSchedule, steps: usize) -> Result<Schedule> {
         let spacing = self.timestep_spacing.unwrap_or(Spacing::Leading);
-        let timesteps = self.timesteps(spacing, steps, steps, noise.timesteps());
+        let timesteps = self.layout(&noise, steps).timesteps(spacing)?;
         // It does not go to the next timestep, but to that which would be next with even spacing.
         let stride = (noise.timesteps() / steps) as f64;
         let sigma = |timestep: f64| noise.sigma(timestep, Interpolation::Linear);
-        let steps = within(timesteps, noise.timesteps())?
+        let steps = timesteps
             .into_iter()
             .map(f64::round_ties_even)
             .map(|timestep| Step {
@@ -208,7 +210,7 @@ impl SchedulerConfig {
     ) -> Result<Schedule> {
         let (min, max) = (noise.sigma_min(), noise.sigma_max());
         let (mut sigmas, interpolation, rounding) =
-            if let Some(sigmas) = self.respaced(min, max, steps) {
+            if let Some(sigmas) = self.respaced(min, max, steps)? {
                 let rounding = self.respaced_rounding(sampler);
                 (sigmas, Interpolation::LogLinear, rounding)
             } else {
@@ -237,15 +239,15 @@ impl SchedulerConfig {
         steps: usize,
     ) -> Result<Vec<f64>> {
         let spacing = self.timestep_spacing.unwrap_or(Spacing::Linspace);
-        let mut last_timestep = noise.timesteps();
+        let mut layout = self.layout(noise, steps);
+        // One point more than there are steps, the last of them 0: there the schedule ends.
+        layout.points = steps + 1;
         if let (true, Some(clip)) = (sampler.is_dpm_solver(), self.lambda_min_clipped) {
             let lambdas = noise.sigmas().iter().map(|sigma| -sigma.ln());
-            last_timestep = lambdas.filter(|&lambda| lambda >= clip).count();
+            layout.range = lambdas.filter(|&lambda| lambda >= clip).count();
         }
-        // One point more than there are steps, the last of them 0: there the schedule ends.
-        let timesteps = self.timesteps(spacing, steps, steps + 1, last_timestep);
-        let timesteps = within(timesteps, noise.timesteps())?;
-        Ok(timesteps
+        Ok(layout
+            .timesteps(spacing)?
             .into_iter()
             .take(steps)
             .map(|timestep| noise.sigma(timestep.round_ties_even(), Interpolation::Linear))
@@ -269,42 +271,30 @@ impl SchedulerConfig {
         Schedule::from_parts(pairs(&sigmas), timesteps, 1.0, scale)
     }
 
-    /// The timesteps of a spacing, falling, rounded only where the spacing itself rounds.
-    ///
-    /// `points` are those that `leading` and `linspace` lay out; `last` is the number of timesteps to lay them over.
-    fn timesteps(&self, spacing: Spacing, steps: usize, points: usize, last: usize) -> Vec<f64> {
-        match spacing {
-            Spacing::Linspace => linspace(0.0, last as f64 - 1.0, points).rev().collect(),
-            Spacing::Leading => {
-                let offset = self.steps_offset.unwrap_or(0);
-                let stride = last / points;
-                (0..points)
-                    .rev()
-                    .map(|i| (i * stride + offset) as f64)
-                    .collect()
-            }
-            Spacing::Trailing => {
-                let stride = self.num_train_timesteps.unwrap_or(1000) as f64 / steps as f64;
-                (0..steps)
-                    .map(|i| last as f64 - i as f64 * stride)
-                    .filter(|&timestep| timestep > 0.0)
-                    .map(|timestep| timestep.round_ties_even() - 1.0)
-                    .collect()
-            }
+    fn layout(&self, noise: &NoiseSchedule, steps: usize) -> Layout {
+        Layout {
+            steps,
+            points: steps,
+            range: noise.timesteps(),
+            train_timesteps: noise.timesteps(),
+            steps_offset: self.steps_offset.unwrap_or(0),
         }
     }
 
     /// Sigmas spaced otherwise than evenly over the timesteps, if the config asks for it.
-    fn respaced(&self, min: f64, max: f64, steps: usize) -> Option<Vec<f64>> {
+    fn respaced(&self, min: f64, max: f64, steps: usize) -> Result<Option<Vec<f64>>> {
+        let karras_sigmas = self.use_karras_sigmas == Some(true);
+        if !karras_sigmas && self.use_exponential_sigmas != Some(true) {
+            return Ok(None);
+        }
         let min = self.sigma_min.unwrap_or(min);
         let max = self.sigma_max.unwrap_or(max);
-        if self.use_karras_sigmas == Some(true) {
-            Some(karras(min, max, steps))
-        } else if self.use_exponential_sigmas == Some(true) {
-            Some(exponential(min, max, steps))
-        } else {
-            None
+        if min > max {
+            let reason = format!("sigma_min is {min}, expected at most sigma_max, {max}");
+            return Err(Error::config("scheduler", reason));
         }
+        let respace = if karras_sigmas { karras } else { exponential };
+        Ok(Some(respace(min, max, steps)))
     }
 
     /// What DPM-Solver and UniPC do with the timesteps of respaced sigmas.
@@ -323,22 +313,6 @@ impl SchedulerConfig {
             None | Some(FinalSigma::Zero) => 0.0,
             Some(FinalSigma::SigmaMin) => noise.sigma_min(),
         }
-    }
-}
-
-/// # Errors
-///
-/// If the first timestep is beyond the training, as with many steps of leading spacing and an offset.
-fn within(timesteps: Vec<f64>, train_timesteps: usize) -> Result<Vec<f64>> {
-    match timesteps.first() {
-        Some(&first) if first < train_timesteps as f64 => Ok(timesteps),
-        _ => Err(Error::setting(
-            "steps",
-            format!(
-                "few enough that with its offset the first timestep is below {train_timesteps}"
-            ),
-            timesteps.len(),
-        )),
     }
 }
 

@@ -29,6 +29,8 @@ mod sampler;
 mod schedule;
 mod schedule_kind;
 mod scheduler_config;
+mod spacing;
+mod timesteps;
 
 pub use denoiser::{Denoiser, c_in, denoised};
 pub use guided::guide;
@@ -37,5 +39,3 @@ pub use sampler::{Run, Sampler, SamplerKind, StepOutput, ancestral_step};
 pub use schedule::{Schedule, Step};
 pub use schedule_kind::ScheduleKind;
 pub use scheduler_config::SchedulerConfig;
-
-use sampler::lcm;

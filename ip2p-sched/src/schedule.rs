@@ -11,8 +11,9 @@ use ip2p_core::{Error, Result};
 
 use crate::linspace::linspace;
 use crate::noise_schedule::{Interpolation, NoiseSchedule};
-use crate::sampler::SamplerKind;
-use crate::{ScheduleKind, lcm};
+use crate::sampler::{SamplerKind, lcm};
+use crate::schedule_kind::ScheduleKind;
+use crate::timesteps::{Rounding, Timesteps};
 
 /// One step: from one noise level to a lower one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,39 +34,6 @@ pub(crate) enum LatentScale {
     VarianceExploding,
     /// That times `1 / √(sigma² + 1)`: the DDPM family.
     VariancePreserving,
-}
-
-/// The timestep that the network is told for a sigma.
-#[derive(Debug, Clone)]
-pub(crate) struct Timesteps {
-    pub(crate) noise: NoiseSchedule,
-    pub(crate) interpolation: Interpolation,
-    pub(crate) rounding: Rounding,
-}
-
-/// What becomes of a fractional timestep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rounding {
-    /// It stays: the network's time embedding is defined for it.
-    None,
-    /// The nearest whole one, of two the even one, as numpy rounds.
-    Nearest,
-    /// The whole one below.
-    Down,
-}
-
-/// Far more than the error of `exp(ln(sigma))`, so that whole timesteps are not rounded down to the one below.
-const WHOLE: f64 = 1e-6;
-
-impl Timesteps {
-    fn at(&self, sigma: f64) -> f64 {
-        let timestep = self.noise.timestep(sigma, self.interpolation);
-        match self.rounding {
-            Rounding::None => timestep,
-            Rounding::Nearest => timestep.round_ties_even(),
-            Rounding::Down => (timestep + WHOLE).floor(),
-        }
-    }
 }
 
 /// The sigmas that a sampler walks down, and the timestep that the network is told at each.
@@ -170,9 +138,10 @@ impl Schedule {
         scale: LatentScale,
     ) -> Result<Self> {
         let falls = steps.windows(2).all(|pair| pair[1].sigma < pair[0].sigma);
-        let steps_down = steps
-            .iter()
-            .all(|step| step.sigma.is_finite() && (0.0..=step.sigma).contains(&step.sigma_next));
+        let steps_down = steps.iter().all(|step| {
+            let positive = step.sigma > 0.0 && step.sigma.is_finite();
+            positive && (0.0..=step.sigma).contains(&step.sigma_next)
+        });
         if !falls || !steps_down {
             let expected = "few enough that each has its own noise level in this schedule";
             return Err(Error::setting("steps", expected, steps.len()));

@@ -4,24 +4,15 @@
 //! diffusers makes every other scheduler of it by `from_config`: of the fields in the file the ones that the scheduler
 //! knows, of the rest its own defaults. So a field that is absent stays absent here, until it is known which.
 
+use std::fmt;
+
 use ip2p_core::{BetaSchedule, CheckpointProfile, Error, PredictionType, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::SamplerKind;
-
-/// Which of the training timesteps a schedule takes; Lin et al. (2023), <https://arxiv.org/abs/2305.08891>, table 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Spacing {
-    /// Even steps up from 0, `steps_offset` added: never the last timestep.
-    Leading,
-    /// Even steps down from the last timestep: never 0.
-    Trailing,
-    /// Evenly from the last timestep to 0.
-    Linspace,
-}
+use crate::sampler::SamplerKind;
+use crate::spacing::Spacing;
 
 /// Where a schedule ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -30,6 +21,29 @@ pub(crate) enum FinalSigma {
     Zero,
     /// The sigma of timestep 0.
     SigmaMin,
+}
+
+/// The rule of a multi-step solver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SolverType {
+    Midpoint,
+    Heun,
+    Logrho,
+    Bh1,
+    Bh2,
+}
+
+impl fmt::Display for SolverType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Midpoint => "midpoint",
+            Self::Heun => "heun",
+            Self::Logrho => "logrho",
+            Self::Bh1 => "bh1",
+            Self::Bh2 => "bh2",
+        })
+    }
 }
 
 /// The scheduler that a diffusers folder was saved with.
@@ -69,7 +83,7 @@ pub struct SchedulerConfig {
     pub(crate) lower_order_final: Option<bool>,
     pub(crate) euler_at_final: Option<bool>,
     pub(crate) solver_order: Option<usize>,
-    pub(crate) solver_type: Option<String>,
+    pub(crate) solver_type: Option<SolverType>,
     pub(crate) clip_sample: Option<bool>,
     pub(crate) original_inference_steps: Option<usize>,
     pub(crate) timestep_scaling: Option<f64>,
@@ -336,6 +350,7 @@ mod tests {
                 .contains("prediction_type: unknown variant `flow`")
         );
         assert!(complaint(r#""timestep_spacing": 3"#).contains("timestep_spacing: "));
+        assert!(complaint(r#""solver_type": "rk4""#).contains("solver_type: unknown variant"));
         assert!(complaint(r#""steps_offset": -1"#).contains("steps_offset: "));
         assert!(complaint(r#""thresholding": true"#).contains("thresholding is true, only false"));
         assert!(complaint(r#""use_flow_sigmas": true"#).contains("use_flow_sigmas"));

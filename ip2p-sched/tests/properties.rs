@@ -51,6 +51,30 @@ fn configs() -> impl Strategy<Value = String> {
     )
 }
 
+/// The fields of a config that hold a number.
+const NUMBERS: [&str; 9] = [
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "steps_offset",
+    "sigma_min",
+    "sigma_max",
+    "lambda_min_clipped",
+    "original_inference_steps",
+    "timestep_scaling",
+];
+
+fn numbers() -> impl Strategy<Value = serde_json::Value> {
+    prop_oneof![
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        (-3..2000_i64).prop_map(Into::into),
+        (-10.0..10.0).prop_map(|number: f64| number.into()),
+        (0.0..0.1).prop_map(|number: f64| number.into()),
+        any::<f64>().prop_map(Into::into),
+    ]
+}
+
 fn assert_falls(schedule: &Schedule) -> Result<(), TestCaseError> {
     let sigmas: Vec<f64> = schedule.steps().iter().map(|step| step.sigma).collect();
     prop_assert!(sigmas.iter().all(|sigma| sigma.is_finite() && *sigma > 0.0));
@@ -71,7 +95,7 @@ fn assert_falls(schedule: &Schedule) -> Result<(), TestCaseError> {
     prop_assert!(
         timesteps
             .iter()
-            .all(|timestep| (0.0..=999.0).contains(timestep))
+            .all(|timestep| (0.0..=1e5).contains(timestep))
     );
     prop_assert!(
         timesteps.windows(2).all(|pair| pair[1] <= pair[0]),
@@ -111,6 +135,25 @@ proptest! {
                 // LCM has 50 timesteps; the others run out only near the end.
                 prop_assert!(steps > if sampler == SamplerKind::Lcm { 50 } else { 500 }, "{} {}", steps, error);
             }
+        }
+    }
+
+    /// Whatever numbers a config holds, the answer is a schedule or an error.
+    #[test]
+    fn no_number_in_a_config_panics(
+        fields in prop::collection::vec((prop::sample::select(NUMBERS.to_vec()), numbers()), 0..5),
+        spacing in prop::sample::select(vec!["leading", "trailing", "linspace"]),
+        karras in any::<bool>(), sampler in samplers(), steps in 0..2000_usize,
+    ) {
+        let mut json = serde_json::json!({"timestep_spacing": spacing, "use_karras_sigmas": karras});
+        for (name, number) in fields {
+            json[name] = number;
+        }
+        if let Ok(config) = SchedulerConfig::from_json(&json.to_string()) {
+            if let Ok(schedule) = config.schedule(sampler, steps) {
+                assert_falls(&schedule)?;
+            }
+            let _ = config.sampler(sampler);
         }
     }
 

@@ -131,3 +131,15 @@ impl Run {
 fn scaled(x: Tensor<4>, factor: f64) -> Tensor<4> {
     if factor == 1.0 { x } else { x * factor }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_can_move_to_another_thread() {
+        fn assert_send<T: Send>() {}
+        assert_send::<Run>();
+        assert_send::<StepOutput>();
+    }
+}
