@@ -139,7 +139,12 @@ impl Tokenizer {
             .inner
             .decode(ids, false)
             .map_err(|error| Error::other("cannot show what was cut off the sentence", error))?;
-        Ok(text.replace(WORD_END, " ").trim().to_owned())
+        // Python's `strip` counts the four information separators as white space.
+        let is_space = |c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c);
+        Ok(text
+            .replace(WORD_END, " ")
+            .trim_matches(is_space)
+            .to_owned())
     }
 }
 

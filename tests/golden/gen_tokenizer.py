@@ -33,6 +33,7 @@ TEXTS = [
     " ".join(["hat"] * 75),
     " ".join(["hat"] * 76),
     LONG + "日本 <|endoftext|> café!",
+    " ".join(["hat"] * 75) + " \x1c\x1f lost\x1e",
 ]
 
 

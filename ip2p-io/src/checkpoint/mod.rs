@@ -227,11 +227,12 @@ impl Checkpoint {
             .load(module, precision, progress)
     }
 
-    /// A name for these weights that two checkpoints share only if their weights are the same: 64 hexadecimal digits.
+    /// A name for these weights, different for every training: 64 hexadecimal digits.
     ///
     /// SHA-256 over the names, types and shapes of all tensors and the first 4096 bytes of each, in the files that serve
-    /// `precision`. Every kind of training changes every tensor, and reading a few megabytes takes milliseconds where
-    /// gigabytes take many seconds. It is not the hash of a file that other tools show.
+    /// `precision`. Training and merging change every tensor from its start, and reading a few megabytes takes
+    /// milliseconds where gigabytes take many seconds; only a tensor that was edited further in goes unnoticed. It is
+    /// not the hash of a file that other tools show.
     ///
     /// # Errors
     ///
