@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "flex")]
+use crate::flex;
 use crate::plain;
 
 /// The slope of the sigmoid in [`quick_gelu`].
@@ -10,18 +12,30 @@ pub(crate) const QUICK_GELU_SLOPE: f64 = 1.702;
 /// SiLU: `x · sigmoid(x)`.
 #[must_use]
 pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) {
+        return flex::elementwise(x, flex::Function::Silu);
+    }
     plain::silu(x)
 }
 
 /// GELU with the exact normal distribution: `x · ½ (1 + erf(x / √2))`.
 #[must_use]
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) {
+        return flex::elementwise(x, flex::Function::Gelu);
+    }
     plain::gelu(x)
 }
 
 /// The sigmoid approximation of GELU that CLIP was trained with: `x · sigmoid(1.702 x)`.
 #[must_use]
 pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) {
+        return flex::elementwise(x, flex::Function::QuickGelu);
+    }
     plain::quick_gelu(x)
 }
 
@@ -37,6 +51,10 @@ pub fn quick_gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// If the last axis is odd.
 #[must_use]
 pub fn geglu(x: Tensor<3>) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) {
+        return flex::geglu(x);
+    }
     plain::geglu(x)
 }
 

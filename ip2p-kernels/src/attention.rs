@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "flex")]
+use crate::flex;
 use crate::plain;
 
 /// Attention: `softmax(q · kᵀ · scale) · v`, where `causal` hides from each query the keys that come after it.
@@ -18,5 +20,9 @@ use crate::plain;
 /// burn 0.22.1 gives wrong numbers on wgpu otherwise.
 #[must_use]
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: bool) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&q) && flex::holds(&k) && flex::holds(&v) {
+        return flex::attention(q, k, v, scale, causal);
+    }
     plain::attention(q, k, v, scale, causal)
 }

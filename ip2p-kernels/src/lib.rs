@@ -1,4 +1,4 @@
-//! The operators that ip2p's networks are built of, beside convolution and matrix product.
+//! The operators that ip2p's networks are built of.
 //!
 //! Each is one function over burn tensors. On the CPU (`flex`, with this crate's feature of that name) it has a fast body:
 //! one pass over memory where a composition of tensor operations makes five, and an [`attention`] that never stores its
@@ -9,11 +9,20 @@
 
 mod activation;
 mod attention;
+mod conv;
+#[cfg(feature = "flex")]
+#[allow(
+    unsafe_code,
+    clippy::inline_always,
+    reason = "SIMD: each block says why it is sound, and inlining is what compiles it for the instruction set"
+)]
+mod flex;
 mod norm;
 pub mod plain;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
+pub use conv::conv2d;
 pub use norm::{Activation, group_norm, layer_norm};
 
 use activation::{QUICK_GELU_SLOPE, geglu_width};

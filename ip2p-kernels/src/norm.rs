@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "flex")]
+use crate::flex;
 use crate::plain;
 
 /// What [`group_norm`] does to its result before storing it.
@@ -34,6 +36,10 @@ pub fn group_norm(
     eps: f64,
     activation: Activation,
 ) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) && flex::holds(&weight) && flex::holds(&bias) {
+        return flex::group_norm(x, groups, weight, bias, eps, activation);
+    }
     plain::group_norm(x, groups, weight, bias, eps, activation)
 }
 
@@ -45,6 +51,10 @@ pub fn group_norm(
 /// - `weight`, `bias`: `[width]`
 #[must_use]
 pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&x) && flex::holds(&weight) && flex::holds(&bias) {
+        return flex::layer_norm(x, weight, bias, eps);
+    }
     plain::layer_norm(x, weight, bias, eps)
 }
 

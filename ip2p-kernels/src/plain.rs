@@ -95,7 +95,10 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: b
 }
 
 /// Runs `body` in `f32` where `x` is narrower, and rounds what it gives to the type of `x`.
-fn in_f32<const D: usize>(x: Tensor<D>, body: impl FnOnce(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
+pub(crate) fn in_f32<const D: usize>(
+    x: Tensor<D>,
+    body: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
     match x.dtype() {
         DType::F16 => body(to_f32(x)).cast(FloatDType::F16),
         DType::BF16 => body(to_f32(x)).cast(FloatDType::BF16),
@@ -103,7 +106,7 @@ fn in_f32<const D: usize>(x: Tensor<D>, body: impl FnOnce(Tensor<D>) -> Tensor<D
     }
 }
 
-fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {
         DType::F16 | DType::BF16 => x.cast(FloatDType::F32),
         _ => x,

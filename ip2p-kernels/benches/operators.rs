@@ -1,0 +1,111 @@
+//! The operators at the shapes of a guided Stable Diffusion 1.5 step (batch 3, 512×512), ours and composed of burn's.
+//!
+//! `cargo bench -p ip2p-kernels --features flex -- 'attention/64x64'`
+
+use std::hint::black_box;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ip2p_kernels::{Activation, attention, geglu, gelu, group_norm, layer_norm, plain, silu};
+
+/// Branches of guidance.
+const BATCH: usize = 3;
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex())
+}
+
+/// Side of the latents and channels of each stage of the U-Net.
+const STAGES: [(usize, usize); 4] = [(64, 320), (32, 640), (16, 1280), (8, 1280)];
+
+fn activations(criterion: &mut Criterion) {
+    let x = random([BATCH, 320, 64, 64]);
+    criterion.bench_function("silu/64x64/320 channels", |bench| {
+        bench.iter(|| silu(black_box(x.clone())));
+    });
+    criterion.bench_function("silu/64x64/320 channels/plain", |bench| {
+        bench.iter(|| plain::silu(black_box(x.clone())));
+    });
+    criterion.bench_function("gelu/64x64/320 channels", |bench| {
+        bench.iter(|| gelu(black_box(x.clone())));
+    });
+    for (side, channels) in STAGES {
+        let x = random([BATCH, side * side, 8 * channels]);
+        criterion.bench_function(
+            &format!("geglu/{side}x{side}/{channels} channels"),
+            |bench| {
+                bench.iter(|| geglu(black_box(x.clone())));
+            },
+        );
+    }
+}
+
+fn norms(criterion: &mut Criterion) {
+    for (side, channels) in STAGES {
+        let name = format!("{side}x{side}/{channels} channels");
+        let x = random([BATCH, channels, side, side]);
+        let weight = random([channels]);
+        let bias = random([channels]);
+        criterion.bench_function(&format!("group_norm+silu/{name}"), |bench| {
+            bench.iter(|| {
+                group_norm(
+                    black_box(x.clone()),
+                    32,
+                    weight.clone(),
+                    bias.clone(),
+                    1e-5,
+                    Activation::Silu,
+                )
+            });
+        });
+        let x = random([BATCH, side * side, channels]);
+        criterion.bench_function(&format!("layer_norm/{name}"), |bench| {
+            bench.iter(|| layer_norm(black_box(x.clone()), weight.clone(), bias.clone(), 1e-5));
+        });
+    }
+}
+
+/// Queries, keys and values as a transformer block has them: `[batch, tokens, heads, head_dim]` with two axes swapped.
+fn attentions(criterion: &mut Criterion) {
+    let mut case = |name: &str, batch, heads, queries, keys, head_dim| {
+        let of = |tokens| random([batch, tokens, heads, head_dim]).swap_dims(1, 2);
+        let (q, k, v) = (of(queries), of(keys), of(keys));
+        let scale = (head_dim as f64).powf(-0.5);
+        let id = format!("attention/{name}/{heads} heads of {head_dim}");
+        criterion.bench_function(&id, |bench| {
+            bench.iter(|| attention(black_box(q.clone()), k.clone(), v.clone(), scale, false));
+        });
+        criterion.bench_function(&format!("{id}/plain"), |bench| {
+            bench.iter(|| {
+                plain::attention(black_box(q.clone()), k.clone(), v.clone(), scale, false)
+            });
+        });
+    };
+    for (side, channels) in STAGES {
+        let tokens = side * side;
+        case(
+            &format!("{side}x{side}"),
+            BATCH,
+            8,
+            tokens,
+            tokens,
+            channels / 8,
+        );
+        case(
+            &format!("{side}x{side} to 77"),
+            BATCH,
+            8,
+            tokens,
+            77,
+            channels / 8,
+        );
+    }
+    case("autoencoder 64x64", 1, 1, 4096, 4096, 512);
+}
+
+criterion_group! {
+    name = operators;
+    config = Criterion::default().sample_size(10);
+    targets = activations, norms, attentions
+}
+criterion_main!(operators);

@@ -1,0 +1,320 @@
+//! Attention with the softmax computed as the keys go by (Milakov and Gimelshein 2018, <https://arxiv.org/abs/1805.02867>; Dao et al.
+//! 2022, <https://arxiv.org/abs/2205.14135>), so that no score matrix is stored.
+//!
+//! Everything is transposed: a tile holds some keys down and a tile's width of queries across. The maximum and the sum over the keys
+//! are then sums of whole vectors, one lane a query; the weights come out as the packed right factor of the second
+//! product; and keys and values are read where they lie, whatever their strides, with nothing packed but the queries.
+
+mod keys;
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::tensor::{Shape, Tensor};
+use rayon::prelude::*;
+
+use self::keys::Seen;
+use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
+use super::tile::width;
+use super::{Target, filled, primitive, tensor};
+use crate::plain::{in_f32, to_f32};
+
+/// How many keys are scored before their values are summed up: the weights of so many keys fill a third of a level-1 cache.
+const KEYS: usize = 64;
+
+/// How many blocks of queries, each of a tile's width, one task takes.
+const BLOCKS: usize = 4;
+
+/// `softmax(q · kᵀ · scale) · v`, laid out as `[batch, queries, heads, head_dim]`.
+pub(crate) fn attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    scale: f64,
+    causal: bool,
+) -> Tensor<4> {
+    in_f32(q, |q| {
+        let [q, k, v] = [q, to_f32(k), to_f32(v)].map(|x| rows_in_order(primitive(x)));
+        tensor(attend(&q, &k, &v, scale, causal))
+    })
+}
+
+/// The tensor with its last axis in order; what strides the others have does not matter.
+fn rows_in_order(x: FlexTensor) -> FlexTensor {
+    let strides = x.layout().strides();
+    if strides[3] == 1 && strides.iter().all(|&stride| stride >= 0) {
+        x
+    } else {
+        x.to_contiguous()
+    }
+}
+
+/// The four sizes of a tensor.
+fn sizes(x: &FlexTensor) -> [usize; 4] {
+    x.layout().shape().dims()
+}
+
+fn attend(q: &FlexTensor, k: &FlexTensor, v: &FlexTensor, scale: f64, causal: bool) -> FlexTensor {
+    let [batch, heads, queries, head_dim] = sizes(q);
+    let [_, _, keys, _] = sizes(k);
+    let value_dim = sizes(v)[3];
+    let layout =
+        Layout::contiguous(Shape::from([batch, queries, heads, value_dim])).transpose(1, 2);
+    let row = heads * value_dim;
+    // SAFETY: every batch, head and query is in one task.
+    unsafe {
+        filled(layout, |target| {
+            (0..batch * heads).into_par_iter().for_each(|index| {
+                let (batch, head) = (index / heads, index % heads);
+                let output = target.at(batch * queries * row + head * value_dim);
+                let head = Head {
+                    q: Rows::of(q, batch, head),
+                    k: Rows::of(k, batch, head),
+                    v: Rows::of(v, batch, head),
+                    output: Target(output),
+                    output_stride: row,
+                    queries,
+                    keys,
+                    dim: head_dim,
+                    value_dim,
+                    scale,
+                    causal,
+                };
+                head.attend();
+            });
+        })
+    }
+}
+
+/// The rows of one head, each in order, at any distance from each other.
+#[derive(Clone, Copy)]
+struct Rows {
+    start: Target,
+    stride: usize,
+}
+
+impl Rows {
+    fn of(x: &FlexTensor, batch: usize, head: usize) -> Self {
+        let [b, h, row, _] = *x.layout().strides() else {
+            unreachable!("a tensor of four axes")
+        };
+        let [b, h, stride] = [b, h, row].map(isize::cast_unsigned);
+        let offset = x.layout().start_offset() + batch * b + head * h;
+        Self {
+            start: Target(x.storage::<f32>()[offset..].as_ptr().cast_mut()),
+            stride,
+        }
+    }
+}
+
+/// One head of one picture.
+struct Head {
+    q: Rows,
+    k: Rows,
+    v: Rows,
+    output: Target,
+    output_stride: usize,
+    queries: usize,
+    keys: usize,
+    dim: usize,
+    value_dim: usize,
+    scale: f64,
+    causal: bool,
+}
+
+impl Head {
+    fn attend(&self) {
+        let step = dispatch(Step);
+        (0..self.queries.div_ceil(step))
+            .into_par_iter()
+            .for_each(|task| {
+                let first = task * step;
+                dispatch(Part {
+                    head: self,
+                    first,
+                    count: step.min(self.queries - first),
+                });
+            });
+    }
+}
+
+/// How many queries a task takes.
+struct Step;
+
+impl Kernel for Step {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> usize {
+        BLOCKS * width::<S>()
+    }
+}
+
+/// Some queries of a head.
+struct Part<'a> {
+    head: &'a Head,
+    first: usize,
+    count: usize,
+}
+
+/// A block of queries, one a lane: what is known of them after some of the keys.
+struct Block {
+    /// `[head_dim, width]`, in units of which 2 to the power is taken.
+    queries: Vec<f32>,
+    /// `[value_dim, width]`: the sum of values so far, each times its weight.
+    sums: Vec<f32>,
+    /// The greatest score so far.
+    greatest: [f32; TILE_VECTORS * MAX_LANES],
+    /// The sum of weights so far.
+    total: [f32; TILE_VECTORS * MAX_LANES],
+}
+
+impl Kernel for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let head = self.head;
+        let width = width::<S>();
+        let mut blocks: Vec<Block> = (0..self.count.div_ceil(width))
+            .map(|block| self.block(width, block * width))
+            .collect();
+        let mut scores = vec![0.0; KEYS * width];
+        for first_key in (0..head.keys).step_by(KEYS) {
+            let keys = KEYS.min(head.keys - first_key);
+            for (index, block) in blocks.iter_mut().enumerate() {
+                let first_query = self.first + index * width;
+                let seen = Seen {
+                    first_key,
+                    keys,
+                    // The first query sees so many of these keys, each further one a key more.
+                    visible: head.causal.then(|| {
+                        (first_query + head.keys + 1).cast_signed()
+                            - (head.queries + first_key).cast_signed()
+                    }),
+                };
+                seen.extend(simd, head, block, &mut scores);
+            }
+        }
+        for (index, block) in blocks.iter().enumerate() {
+            self.store(width, index * width, block);
+        }
+    }
+}
+
+impl Part<'_> {
+    /// The block of the queries from `offset` on, before any key.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
+    fn block(&self, width: usize, offset: usize) -> Block {
+        let head = self.head;
+        let mut queries = vec![0.0; head.dim * width];
+        let unit = (head.scale * std::f64::consts::LOG2_E) as f32;
+        for lane in 0..width.min(self.count - offset) {
+            // SAFETY: one of the head's queries.
+            let query = unsafe {
+                let start = head
+                    .q
+                    .start
+                    .at((self.first + offset + lane) * head.q.stride);
+                std::slice::from_raw_parts(start, head.dim)
+            };
+            for (number, packed) in query.iter().zip(queries[lane..].iter_mut().step_by(width)) {
+                *packed = number * unit;
+            }
+        }
+        Block {
+            queries,
+            sums: vec![0.0; head.value_dim * width],
+            greatest: [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES],
+            total: [0.0; TILE_VECTORS * MAX_LANES],
+        }
+    }
+
+    /// Writes the block's result, a query a row.
+    #[inline(always)]
+    fn store(&self, width: usize, offset: usize, block: &Block) {
+        let head = self.head;
+        for lane in 0..width.min(self.count - offset) {
+            let factor = 1.0 / block.total[lane];
+            // SAFETY: one of the head's rows of output, and this task's alone.
+            let row = unsafe {
+                head.output
+                    .at((self.first + offset + lane) * head.output_stride)
+            };
+            for (index, sum) in block.sums[lane..].iter().step_by(width).enumerate() {
+                // SAFETY: the row has `value_dim` numbers.
+                unsafe { row.add(index).write(sum * factor) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flex::simd::dispatch_each;
+
+    /// One head, attended to by each instruction set.
+    struct Whole<'a> {
+        numbers: &'a [f32],
+        tokens: usize,
+        dim: usize,
+    }
+
+    impl Kernel for Whole<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let (tokens, dim) = (self.tokens, self.dim);
+            let mut output = vec![0.0; tokens * dim];
+            let rows = |index: usize| Rows {
+                start: Target(self.numbers[index * tokens * dim..].as_ptr().cast_mut()),
+                stride: dim,
+            };
+            let head = Head {
+                q: rows(0),
+                k: rows(1),
+                v: rows(2),
+                output: Target(output.as_mut_ptr()),
+                output_stride: dim,
+                queries: tokens,
+                keys: tokens,
+                dim,
+                value_dim: dim,
+                scale: 0.2,
+                causal: true,
+            };
+            let part = Part {
+                head: &head,
+                first: 0,
+                count: tokens,
+            };
+            part.run(simd);
+            output
+        }
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        let (tokens, dim) = (151, 22);
+        let numbers: Vec<f32> = (0_u16..)
+            .map(|index| (f32::from(index) * 0.7).sin() * 3.0)
+            .take(3 * tokens * dim)
+            .collect();
+        let mut results = dispatch_each(|| Whole {
+            numbers: &numbers,
+            tokens,
+            dim,
+        })
+        .into_iter();
+        let (_, portable) = results.next().expect("the portable one always runs");
+        for (set, result) in results {
+            for (number, portable) in result.iter().zip(&portable) {
+                assert!(
+                    (number - portable).abs() < 2e-5,
+                    "{set}: {number}, not {portable}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The fast bodies on burn's CPU backend, flex.
+//!
+//! A result takes the memory of its input where nobody else holds it, as burn's own operations do; fresh memory is never
+//! filled with zeros first. Half inputs are widened to `f32` and the result is rounded.
+
+mod activation;
+mod attention;
+mod conv;
+mod norm;
+mod simd;
+mod tile;
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::{
+    BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, Flex,
+};
+use burn::tensor::{Bytes, DType, Tensor};
+use rayon::prelude::*;
+
+pub(crate) use activation::{Function, elementwise, geglu};
+pub(crate) use attention::attention;
+pub(crate) use conv::conv2d;
+pub(crate) use norm::{group_norm, layer_norm};
+
+/// How many numbers a task should have at least: half of a core's level-2 cache of 256 KB or more.
+const TASK: usize = 16 * 1024;
+
+/// Whether a tensor is on flex, of a type that we compute, and not tracked by autodiff.
+pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
+    let DispatchTensor { kind, autodiff } = x.clone().into_dispatch();
+    let on_flex = matches!(kind, DispatchTensorKind::Flex(BackendTensor::Float(_)));
+    on_flex
+        && autodiff == DispatchAutodiffContext::Disabled
+        && matches!(x.dtype(), DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// The flex tensor inside one that [`holds`].
+fn primitive<const D: usize>(x: Tensor<D>) -> FlexTensor {
+    x.try_into_primitive::<Flex>()
+        .expect("the caller has seen that it is on flex")
+}
+
+fn tensor<const D: usize>(x: FlexTensor) -> Tensor<D> {
+    Tensor::from_primitive::<Flex>(x)
+}
+
+/// The numbers of a vector of weights.
+fn weights(x: Tensor<1>) -> Vec<f32> {
+    let x = contiguous(primitive(crate::plain::to_f32(x)));
+    x.as_slice::<f32>()
+        .expect("contiguous and cast to f32")
+        .to_vec()
+}
+
+/// The tensor with its elements in order and nothing else in its memory.
+fn contiguous(x: FlexTensor) -> FlexTensor {
+    if x.is_contiguous() && fills_memory(&x) {
+        x
+    } else {
+        x.to_contiguous()
+    }
+}
+
+/// Whether the memory of a tensor of `f32` holds each element once, in any order of axes, and nothing else.
+fn fills_memory(x: &FlexTensor) -> bool {
+    let layout = x.layout();
+    let mut axes: Vec<(isize, usize)> = layout
+        .strides()
+        .iter()
+        .zip(layout.shape().iter())
+        .map(|(&stride, &size)| (stride, size))
+        .filter(|&(_, size)| size != 1)
+        .collect();
+    axes.sort_unstable();
+    let mut expected = 1;
+    let dense = axes.iter().all(|&(stride, size)| {
+        let fits = stride == expected;
+        expected *= size.cast_signed();
+        fits
+    });
+    dense
+        && layout.start_offset() == 0
+        && x.bytes().len() == layout.num_elements() * size_of::<f32>()
+}
+
+/// Memory that several threads write to, each its own part.
+#[derive(Clone, Copy)]
+struct Target(*mut f32);
+
+// SAFETY: only an address; what is done with it is for each user to justify.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// The address of a number.
+    ///
+    /// # Safety
+    ///
+    /// `offset` must be within the memory.
+    #[inline(always)]
+    unsafe fn at(self, offset: usize) -> *mut f32 {
+        // SAFETY: the caller's.
+        unsafe { self.0.add(offset) }
+    }
+}
+
+/// A tensor of `f32` in new memory.
+///
+/// # Safety
+///
+/// `fill` must write to every number of the memory that it is given, of as many numbers as `layout` has elements.
+unsafe fn filled(layout: Layout, fill: impl FnOnce(Target)) -> FlexTensor {
+    let length = layout.num_elements();
+    let mut numbers = Vec::with_capacity(length);
+    fill(Target(numbers.as_mut_ptr()));
+    // SAFETY: of that capacity, and all written to.
+    unsafe { numbers.set_len(length) };
+    FlexTensor::new(Bytes::from_elems(numbers), layout, DType::F32)
+}
+
+/// Calls `body` with ranges of at least about [`TASK`] numbers in whole rows, in parallel, until all `rows` of `width` numbers are done.
+fn for_rows(rows: usize, width: usize, body: impl Fn(std::ops::Range<usize>) + Sync) {
+    let step = (TASK / width.max(1)).max(1);
+    if rows <= step {
+        return body(0..rows);
+    }
+    (0..rows.div_ceil(step)).into_par_iter().for_each(|task| {
+        let first = task * step;
+        body(first..rows.min(first + step));
+    });
+}

@@ -1,0 +1,142 @@
+//! 256-bit vectors of x86-64, with fused multiply and add.
+
+use std::arch::x86_64::{
+    __m256, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_and_si256, _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cmpeq_epi32, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_sub_ps,
+};
+
+use super::{Kernel, Simd};
+
+/// Proof that the CPU has AVX2 and FMA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// The token, on a CPU that has the instructions.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+
+    /// Runs a kernel with these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn with_instructions<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: the token proves the instructions.
+        unsafe { with_instructions(self, kernel) }
+    }
+}
+
+/// 2 to a whole power of -126 to 127.
+///
+/// # Safety
+///
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn power_of_two(exponent: __m256) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe {
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(exponent), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    }
+}
+
+impl Simd for Avx2 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+    const TILE_ROWS: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, number: f32) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_set1_ps(number) }
+    }
+    #[inline(always)]
+    unsafe fn load(self, source: *const f32) -> Self::Vector {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm256_loadu_ps(source) }
+    }
+    #[inline(always)]
+    unsafe fn load_where(self, source: *const f32, lanes: u32) -> Self::Vector {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            let set = _mm256_and_si256(_mm256_set1_epi32(lanes.cast_signed()), bits);
+            _mm256_maskload_ps(source, _mm256_cmpeq_epi32(set, bits))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, target: *mut f32, vector: Self::Vector) {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm256_storeu_ps(target, vector) };
+    }
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn round(self, a: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+    }
+    #[inline(always)]
+    fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector {
+        // In two steps, since 2^exponent alone may be out of range.
+        let half = self.round(self.mul(exponent, self.splat(0.5)));
+        let rest = self.sub(exponent, half);
+        // SAFETY: the token proves the instructions.
+        let (half, rest) = unsafe { (power_of_two(half), power_of_two(rest)) };
+        self.mul(self.mul(a, half), rest)
+    }
+    #[inline(always)]
+    fn where_negative(
+        self,
+        a: Self::Vector,
+        below: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let negative = _mm256_cmp_ps::<_CMP_LT_OQ>(a, _mm256_setzero_ps());
+            _mm256_blendv_ps(otherwise, below, negative)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Vectors of `f32` of whatever instruction set the CPU has, chosen at run time.
+//!
+//! A [`Simd`] value is a token: it exists only where its instructions do, so that its arithmetic is safe to call. A
+//! [`Kernel`] is written once, over any token; [`dispatch`] runs it with the best one. For the instructions to be used at all,
+//! everything from [`Kernel::run`] down to the inner loop must be `#[inline(always)]`: the compiler then sees it as part
+//! of the one function here that is compiled for the instruction set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod math;
+mod portable;
+
+pub(crate) use math::{exp2, gelu, quick_gelu, silu};
+
+/// How many vectors wide the tile of a matrix product is.
+pub(crate) const TILE_VECTORS: usize = 3;
+
+/// The most lanes that a vector has.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// Arithmetic on vectors of `f32`.
+pub(crate) trait Simd: Copy {
+    /// A vector.
+    type Vector: Copy;
+    /// How many numbers a vector holds.
+    const LANES: usize;
+    /// How many rows the tile of a matrix product should have: `TILE_ROWS · TILE_VECTORS` sums, a row of factors and one more
+    /// vector fill the registers.
+    const TILE_ROWS: usize;
+
+    /// The same number in each lane.
+    fn splat(self, number: f32) -> Self::Vector;
+    /// The `LANES` numbers from `source` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    unsafe fn load(self, source: *const f32) -> Self::Vector;
+    /// The numbers from `source` on whose bits of `lanes` are set, lane 0 being the lowest; 0 in the other lanes.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable; the others need not be.
+    unsafe fn load_where(self, source: *const f32, lanes: u32) -> Self::Vector;
+    /// Writes `LANES` numbers from `target` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be writable.
+    unsafe fn store(self, target: *mut f32, vector: Self::Vector);
+    /// `a + b`.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`.
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b`.
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`.
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a · b + c`, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The greater of two; `b` where either is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The lesser of two; `b` where either is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The nearest whole number.
+    fn round(self, a: Self::Vector) -> Self::Vector;
+    /// `a · 2^exponent` for a whole `exponent` of -252 to 254, with one rounding more where the result is subnormal.
+    fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector;
+    /// `below` where `a < 0`, else `otherwise`.
+    fn where_negative(
+        self,
+        a: Self::Vector,
+        below: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector;
+
+    /// The magnitude.
+    #[inline(always)]
+    fn abs(self, a: Self::Vector) -> Self::Vector {
+        self.max(self.sub(self.splat(0.0), a), a)
+    }
+
+    /// The sum of the lanes.
+    #[inline(always)]
+    fn sum(self, a: Self::Vector) -> f32 {
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        unsafe { self.store(lanes.as_mut_ptr(), a) };
+        lanes.iter().sum()
+    }
+}
+
+/// A computation written for any instruction set.
+pub(crate) trait Kernel {
+    /// What it gives.
+    type Output;
+    /// Computes; to be `#[inline(always)]`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel with the widest vectors that this CPU has.
+#[inline]
+pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(simd) = avx512::Avx512::detect() {
+            return simd.run(kernel);
+        }
+        if let Some(simd) = avx2::Avx2::detect() {
+            return simd.run(kernel);
+        }
+    }
+    kernel.run(portable::Portable)
+}
+
+/// Writes `function` of the vectors that stand at the same place in each source to that place of `target`.
+///
+/// The last few numbers get a vector of their own.
+///
+/// # Safety
+///
+/// `length` numbers must be readable from each source and writable to `target`, which may be one of the sources but may not
+/// overlap them otherwise.
+#[inline(always)]
+pub(crate) unsafe fn map<S: Simd, const N: usize>(
+    simd: S,
+    sources: [*const f32; N],
+    target: *mut f32,
+    length: usize,
+    function: impl Fn([S::Vector; N]) -> S::Vector,
+) {
+    let whole = length - length % S::LANES;
+    let mut at = 0;
+    while at < whole {
+        let mut vectors = [simd.splat(0.0); N];
+        for (vector, source) in vectors.iter_mut().zip(sources) {
+            // SAFETY: `at + LANES <= length`.
+            *vector = unsafe { simd.load(source.add(at)) };
+        }
+        // SAFETY: as above.
+        unsafe { simd.store(target.add(at), function(vectors)) };
+        at += S::LANES;
+    }
+    if whole < length {
+        let mut rest = [0.0; MAX_LANES];
+        let mut vectors = [simd.splat(0.0); N];
+        for (vector, source) in vectors.iter_mut().zip(sources) {
+            // SAFETY: `length - whole` numbers are left, fewer than `LANES`, and `LANES` is at most `MAX_LANES`.
+            *vector = unsafe {
+                source
+                    .add(whole)
+                    .copy_to_nonoverlapping(rest.as_mut_ptr(), length - whole);
+                simd.load(rest.as_ptr())
+            };
+        }
+        // SAFETY: as above.
+        unsafe {
+            simd.store(rest.as_mut_ptr(), function(vectors));
+            target
+                .add(whole)
+                .copy_from_nonoverlapping(rest.as_ptr(), length - whole);
+        }
+    }
+}
+
+/// The sum of `function` of each number of a slice, in 4 · `LANES` partial sums; `neutral` is a number of which it is 0.
+#[inline(always)]
+pub(crate) fn sum_of<S: Simd>(
+    simd: S,
+    numbers: &[f32],
+    neutral: f32,
+    function: impl Fn(S::Vector) -> S::Vector,
+) -> f32 {
+    let mut sums = [simd.splat(0.0); 4];
+    let mut strips = numbers.chunks_exact(4 * S::LANES);
+    for strip in &mut strips {
+        for (index, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: a strip holds four vectors.
+            let vector = unsafe { simd.load(strip.as_ptr().add(index * S::LANES)) };
+            *sum = simd.add(*sum, function(vector));
+        }
+    }
+    for rest in strips.remainder().chunks(S::LANES) {
+        let mut lanes = [neutral; MAX_LANES];
+        lanes[..rest.len()].copy_from_slice(rest);
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        let vector = unsafe { simd.load(lanes.as_ptr()) };
+        sums[0] = simd.add(sums[0], function(vector));
+    }
+    let [a, b, c, d] = sums;
+    simd.sum(simd.add(simd.add(a, b), simd.add(c, d)))
+}
+
+/// Runs a kernel with each instruction set that this CPU has, named.
+#[cfg(test)]
+pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static str, K::Output)> {
+    let mut outputs = vec![("portable", kernel().run(portable::Portable))];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(simd) = avx2::Avx2::detect() {
+            outputs.push(("avx2", simd.run(kernel())));
+        }
+        if let Some(simd) = avx512::Avx512::detect() {
+            outputs.push(("avx512", simd.run(kernel())));
+        }
+    }
+    outputs
+}

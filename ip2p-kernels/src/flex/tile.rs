@@ -1,0 +1,123 @@
+//! The inner loop of every matrix product here: a tile of sums that stays in registers.
+
+use super::simd::{Simd, TILE_VECTORS};
+
+/// The left factor of a product: numbers at any distance from each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    /// The first.
+    pub(crate) start: *const f32,
+    /// From a row to the next.
+    pub(crate) row_stride: usize,
+    /// From a term of the sums to the next.
+    pub(crate) term_stride: usize,
+}
+
+impl Left {
+    /// The factor without its first `rows` rows.
+    ///
+    /// # Safety
+    ///
+    /// It must have as many.
+    #[inline(always)]
+    pub(crate) unsafe fn skip(self, rows: usize) -> Self {
+        // SAFETY: the caller's.
+        let start = unsafe { self.start.add(rows * self.row_stride) };
+        Self { start, ..self }
+    }
+}
+
+/// The numbers across a tile: the width of a packed right factor and of what it gives.
+#[inline(always)]
+pub(crate) const fn width<S: Simd>() -> usize {
+    TILE_VECTORS * S::LANES
+}
+
+/// Adds `left · right` to `sums`: `ROWS` rows of [`width`] numbers, over `terms` terms.
+///
+/// The left factor is read one number at a time and needs no packing; the right has its [`width`] numbers of each term side by side.
+///
+/// # Safety
+///
+/// `left` must be readable for `ROWS` rows and `terms` terms, `right` for `terms · width` numbers.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
+    simd: S,
+    left: Left,
+    right: *const f32,
+    terms: usize,
+    mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
+) -> [[S::Vector; TILE_VECTORS]; ROWS] {
+    for term in 0..terms {
+        // SAFETY: the caller's.
+        let factors = unsafe { load_row(simd, right.add(term * width::<S>())) };
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's.
+            let number = simd.splat(unsafe {
+                *left
+                    .start
+                    .add(row * left.row_stride + term * left.term_stride)
+            });
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum = simd.mul_add(number, factor, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// One row of a tile from memory.
+///
+/// # Safety
+///
+/// [`width`] numbers must be readable.
+#[inline(always)]
+pub(crate) unsafe fn load_row<S: Simd>(simd: S, source: *const f32) -> [S::Vector; TILE_VECTORS] {
+    let mut row = [simd.splat(0.0); TILE_VECTORS];
+    for (index, vector) in row.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *vector = unsafe { simd.load(source.add(index * S::LANES)) };
+    }
+    row
+}
+
+/// One row of a tile to memory.
+///
+/// # Safety
+///
+/// [`width`] numbers must be writable.
+#[inline(always)]
+pub(crate) unsafe fn store_row<S: Simd>(simd: S, target: *mut f32, row: [S::Vector; TILE_VECTORS]) {
+    for (index, vector) in row.into_iter().enumerate() {
+        // SAFETY: the caller's.
+        unsafe { simd.store(target.add(index * S::LANES), vector) };
+    }
+}
+
+/// Calls `$tile::<S, ROWS>` over `$rows` rows, in the tallest tiles that the registers hold and then in ever lower ones.
+///
+/// `$first` is the row that a tile begins with.
+macro_rules! for_tiles {
+    ($simd:ty, $rows:expr, |$first:ident| $tile:ident($($argument:expr),* $(,)?)) => {{
+        let rows: usize = $rows;
+        let mut $first = 0;
+        if <$simd>::TILE_ROWS == 8 {
+            while $first + 8 <= rows {
+                $tile::<$simd, 8>($($argument),*);
+                $first += 8;
+            }
+        }
+        while $first + 4 <= rows {
+            $tile::<$simd, 4>($($argument),*);
+            $first += 4;
+        }
+        if $first + 2 <= rows {
+            $tile::<$simd, 2>($($argument),*);
+            $first += 2;
+        }
+        if $first < rows {
+            $tile::<$simd, 1>($($argument),*);
+        }
+    }};
+}
+pub(crate) use for_tiles;

@@ -1,0 +1,282 @@
+//! Each operator, composed and fast, against its formula in `f64`.
+
+use crate::reference::{self, error, numbers, random};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{FloatDType, Tensor, module};
+use ip2p_kernels::{
+    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, plain, quick_gelu, silu,
+};
+use proptest::prelude::*;
+
+fn assert_close(name: &str, actual: &[f64], expected: &[f64], tolerance: f64) {
+    let error = error(actual, expected);
+    assert!(error <= tolerance, "{name}: off by {error:e}");
+}
+
+#[test]
+fn activations_are_their_formulas() {
+    // More than one task, and a rest that fills no vector.
+    let x = random([40_003], 1);
+    let check = |name: &str, of: fn(Tensor<1>) -> Tensor<1>, formula: fn(f64) -> f64| {
+        let expected: Vec<f64> = numbers(x.clone()).into_iter().map(formula).collect();
+        assert_close(name, &numbers(of(x.clone())), &expected, 6e-7);
+        // Nobody else holds this one, so that it is overwritten.
+        assert_close(name, &numbers(of(x.clone() * 1.0)), &expected, 6e-7);
+    };
+    let quick = |x: f64| x / (1.0 + (-1.702 * x).exp());
+    check("silu", silu, reference::silu);
+    check("plain silu", plain::silu, reference::silu);
+    check("gelu", gelu, reference::gelu);
+    check("plain gelu", plain::gelu, reference::gelu);
+    check("quick_gelu", quick_gelu, quick);
+    check("plain quick_gelu", plain::quick_gelu, quick);
+}
+
+#[test]
+fn activations_keep_nan_and_saturate() {
+    let x = || {
+        Tensor::<1>::from_data(
+            [f32::NAN, 200.0, -200.0, 0.0],
+            &burn::tensor::Device::flex(),
+        )
+    };
+    for (name, actual) in [
+        ("silu", silu(x())),
+        ("gelu", gelu(x())),
+        ("quick_gelu", quick_gelu(x())),
+    ] {
+        assert_close(name, &numbers(actual), &[f64::NAN, 200.0, 0.0, 0.0], 1e-30);
+    }
+}
+
+#[test]
+fn a_tensor_that_is_still_held_is_not_overwritten() {
+    let x = random([3, 4, 5, 6], 2);
+    let before = numbers(x.clone());
+    let ones = Tensor::ones([4], &x.device());
+    let _ = silu(x.clone());
+    let _ = group_norm(x.clone(), 2, ones.clone(), ones, 1e-5, Activation::Silu);
+    assert_eq!(numbers(x), before);
+}
+
+#[test]
+fn a_part_of_a_tensor_is_seen_as_that_part() {
+    let x = random([2, 6, 5, 7], 3);
+    let part = x.narrow(1, 2, 4);
+    let permuted = part.clone().permute([0, 2, 3, 1]);
+    let expected =
+        |x: Tensor<4>| -> Vec<f64> { numbers(x).into_iter().map(reference::silu).collect() };
+    assert_close(
+        "part",
+        &numbers(silu(part.clone())),
+        &expected(part.clone()),
+        1e-6,
+    );
+    assert_close(
+        "permuted",
+        &numbers(silu(permuted.clone())),
+        &expected(permuted),
+        1e-6,
+    );
+    let whole = (part * 1.0).permute([0, 2, 3, 1]);
+    assert_close(
+        "axes in another order",
+        &numbers(silu(whole.clone())),
+        &expected(whole),
+        1e-6,
+    );
+}
+
+#[test]
+#[should_panic(expected = "geglu needs an even last axis, got 3")]
+fn geglu_of_an_odd_axis_panics() {
+    let _ = geglu(random([1, 1, 3], 4));
+}
+
+#[test]
+#[should_panic(expected = "cannot divide 6 channels into 4 groups")]
+fn group_norm_of_uneven_groups_panics() {
+    let ones = Tensor::ones([6], &burn::tensor::Device::flex());
+    let _ = group_norm(
+        random([1, 6, 2, 2], 5),
+        4,
+        ones.clone(),
+        ones,
+        1e-5,
+        Activation::None,
+    );
+}
+
+#[test]
+fn group_norm_of_a_large_mean_keeps_its_digits() {
+    // Strips of 4096 numbers, whose means are far from zero and from each other.
+    let x = random([1, 2, 100, 100], 6) + 1000.0;
+    let slope = random([1, 1, 100, 1], 7)
+        .repeat_dim(1, 2)
+        .repeat_dim(3, 100);
+    let x = x + slope * 10.0;
+    let [weight, bias] = [random([2], 8), random([2], 9)];
+    let expected = reference::group_norm(
+        &numbers(x.clone()),
+        10_000,
+        1,
+        [&numbers(weight.clone()), &numbers(bias.clone())],
+        1e-5,
+    );
+    let actual = group_norm(x, 1, weight, bias, 1e-5, Activation::None);
+    // The numbers themselves have an ulp of 6e-5 here, over a deviation of 20.
+    assert_close("group_norm", &numbers(actual), &expected, 3e-5);
+}
+
+#[test]
+fn half_inputs_are_computed_in_f32_and_rounded_once() {
+    let same = |name: &str, dtype, half: Tensor<4>, whole: Tensor<4>| {
+        assert_eq!(half.dtype(), burn::tensor::DType::from(dtype), "{name}");
+        assert_eq!(numbers(half), numbers(whole.cast(dtype)), "{name}");
+    };
+    for dtype in [FloatDType::F16, FloatDType::BF16] {
+        let x = random([2, 4, 9, 8], 10).cast(dtype);
+        let wide = x.clone().cast(FloatDType::F32);
+        let ones = Tensor::<1>::ones([4], &x.device());
+        same("silu", dtype, silu(x.clone()), silu(wide.clone()));
+        let norm = |x| group_norm(x, 2, ones.clone(), ones.clone(), 1e-5, Activation::Silu);
+        same("group_norm", dtype, norm(x.clone()), norm(wide.clone()));
+        let attend = |x: Tensor<4>| attention(x.clone(), x.clone(), x, 0.3, false);
+        same("attention", dtype, attend(x.clone()), attend(wide));
+    }
+}
+
+#[test]
+fn the_result_of_attention_is_laid_out_a_token_a_row() {
+    let of = |tokens, seed| random([2, tokens, 3, 8], seed).swap_dims(1, 2);
+    let merged = attention(of(50, 1), of(77, 2), of(77, 3), 0.3, false).swap_dims(1, 2);
+    let flat = merged.clone().reshape([2, 50, 24]);
+    assert_eq!(numbers(merged), numbers(flat));
+}
+
+#[test]
+fn convolutions_of_the_networks_are_those_of_burn() {
+    // Several tasks in pixels and in channels, several blocks of terms, panels across pictures; halved with uneven padding.
+    let cases = [
+        ([3, 40, 20, 20], 24, 3, 1, [(1, 1), (1, 1)]),
+        ([2, 300, 8, 8], 330, 3, 1, [(1, 1), (1, 1)]),
+        ([2, 70, 9, 11], 33, 3, 2, [(0, 1), (0, 1)]),
+        ([1, 8, 64, 64], 4, 1, 1, [(0, 0), (0, 0)]),
+    ];
+    for (index, (shape, channels_out, kernel, stride, padding)) in cases.into_iter().enumerate() {
+        let x = random(shape, 20);
+        let weight = random([channels_out, shape[1], kernel, kernel], 21);
+        let bias = Some(random([channels_out], 22));
+        let options = ConvOptions::new_with_padding([stride, stride], padding, [1, 1], 1);
+        let expected = module::conv2d(x.clone(), weight.clone(), bias.clone(), options.clone());
+        let error = error(
+            &numbers(conv2d(x, weight, bias, options)),
+            &numbers(expected),
+        );
+        assert!(error < 5e-3, "case {index}: off by {error:e}");
+    }
+}
+
+#[test]
+fn attention_of_large_scores_does_not_overflow() {
+    let [q, k, v] = [1, 2, 3].map(|seed| random([1, 1, 200, 16], seed));
+    let flat = [&q, &k, &v].map(|x| numbers(x.clone()));
+    let expected = reference::attention([&flat[0], &flat[1], &flat[2]], 16, 50.0, false);
+    assert_close(
+        "attention",
+        &numbers(attention(q, k, v, 50.0, false)),
+        &expected,
+        2e-3,
+    );
+}
+
+/// Sizes of a head: those of the networks, and any.
+fn head_dim() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(40), Just(64), Just(80), 1_usize..24]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn geglu_is_its_formula(batch in 1_usize..4, tokens in 1_usize..20, width in 1_usize..70, seed: u64) {
+        let x = random([batch, tokens, 2 * width], seed);
+        let expected: Vec<f64> = numbers(x.clone())
+            .chunks(2 * width)
+            .flat_map(|row| (0..width).map(|at| row[at] * reference::gelu(row[width + at])).collect::<Vec<_>>())
+            .collect();
+        assert_close("geglu", &numbers(geglu(x.clone())), &expected, 3e-6);
+        assert_close("plain geglu", &numbers(plain::geglu(x)), &expected, 3e-6);
+    }
+
+    #[test]
+    fn group_norm_is_its_formula(
+        batch in 1_usize..4, groups in 1_usize..5, per_group in 1_usize..4, height in 1_usize..9, width in 1_usize..20, seed: u64,
+    ) {
+        let channels = groups * per_group;
+        let x = random([batch, channels, height, width], seed);
+        let [weight, bias] = [random([channels], seed ^ 1), random([channels], seed ^ 2)];
+        let expected = reference::group_norm(
+            &numbers(x.clone()), height * width, groups, [&numbers(weight.clone()), &numbers(bias.clone())], 1e-3,
+        );
+        let of = |activation| group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-3, activation);
+        assert_close("group_norm", &numbers(of(Activation::None)), &expected, 1e-4);
+        let composed = plain::group_norm(x.clone(), groups, weight.clone(), bias.clone(), 1e-3, Activation::None);
+        assert_close("plain group_norm", &numbers(composed), &expected, 1e-4);
+        let expected: Vec<f64> = expected.into_iter().map(reference::silu).collect();
+        assert_close("group_norm and silu", &numbers(of(Activation::Silu)), &expected, 1e-4);
+    }
+
+    #[test]
+    fn layer_norm_is_its_formula(batch in 1_usize..4, tokens in 1_usize..20, width in 2_usize..100, seed: u64) {
+        let x = random([batch, tokens, width], seed);
+        let [weight, bias] = [random([width], seed ^ 1), random([width], seed ^ 2)];
+        // A row is a group of planes of one number.
+        let expected = reference::group_norm(&numbers(x.clone()), 1, 1, [&numbers(weight.clone()), &numbers(bias.clone())], 1e-3);
+        let actual = layer_norm(x.clone(), weight.clone(), bias.clone(), 1e-3);
+        assert_close("layer_norm", &numbers(actual), &expected, 3e-5);
+        assert_close("plain layer_norm", &numbers(plain::layer_norm(x, weight, bias, 1e-3)), &expected, 3e-5);
+    }
+
+    #[test]
+    fn attention_is_its_formula(
+        heads in 1_usize..3, queries in 1_usize..120, further in 0_usize..120, dim in head_dim(), causal: bool, in_order: bool, seed: u64,
+    ) {
+        let keys = queries + further;
+        let of = |tokens, seed| if in_order {
+            random([2, heads, tokens, dim], seed)
+        } else {
+            random([2, tokens, heads, dim], seed).swap_dims(1, 2)
+        };
+        let (q, k, v) = (of(queries, seed), of(keys, seed ^ 1), of(keys, seed ^ 2));
+        let scale = 0.5 / (dim as f64).sqrt();
+        let flat = [&q, &k, &v].map(|x| numbers(x.clone()));
+        let expected: Vec<f64> = (0..2 * heads)
+            .flat_map(|head| {
+                let of = |index: usize, tokens: usize| &flat[index][head * tokens * dim..][..tokens * dim];
+                reference::attention([of(0, queries), of(1, keys), of(2, keys)], dim, scale, causal)
+            })
+            .collect();
+        let actual = attention(q.clone(), k.clone(), v.clone(), scale, causal);
+        assert_close("attention", &numbers(actual), &expected, 2e-5);
+        assert_close("plain attention", &numbers(plain::attention(q, k, v, scale, causal)), &expected, 2e-5);
+    }
+
+    #[test]
+    fn conv2d_is_that_of_burn(
+        batch in 1_usize..4, channels_in in 1_usize..40, channels_out in 1_usize..30, size in [1_usize..14, 1_usize..20], kernel in [1_usize..4, 1_usize..4],
+        stride in 1_usize..3, padding in [0_usize..3, 0_usize..3], further in [0_usize..2, 0_usize..2], biased: bool, seed: u64,
+    ) {
+        let ends: [(usize, usize); 2] = std::array::from_fn(|axis| (padding[axis], padding[axis] + further[axis]));
+        prop_assume!((0..2).all(|axis| size[axis] + ends[axis].0 + ends[axis].1 >= kernel[axis]));
+        let x = random([batch, channels_in, size[0], size[1]], seed);
+        let weight = random([channels_out, channels_in, kernel[0], kernel[1]], seed ^ 1);
+        let bias = biased.then(|| random([channels_out], seed ^ 2));
+        let options = ConvOptions::new_with_padding([stride, stride], ends, [1, 1], 1);
+        let expected = module::conv2d(x.clone(), weight.clone(), bias.clone(), options.clone());
+        let actual = conv2d(x, weight, bias, options);
+        prop_assert_eq!(actual.dims(), expected.dims());
+        // Sums of up to 351 products of numbers up to 4.
+        assert_close("conv2d", &numbers(actual), &numbers(expected), 2e-3);
+    }
+}
