@@ -8,7 +8,7 @@ use ip2p_models::clip::{CLIPTextConfig, CLIPTextModel};
 use ip2p_testing::{Golden, device};
 
 fn model(golden: &Golden) -> CLIPTextModel {
-    let config = CLIPTextConfig::from_json(golden.text("config")).unwrap();
+    let config = CLIPTextConfig::from_json(golden.text("config")).expect("a known config");
     load(config.init(&device()), "clip/weights.safetensors")
 }
 

@@ -10,12 +10,12 @@ use ip2p_models::vae::{AutoencoderKL, AutoencoderKLConfig, Tiling, VaeOptions};
 use ip2p_testing::{Golden, device};
 
 fn kl(golden: &Golden, weights: &str) -> AutoencoderKL {
-    let config = AutoencoderKLConfig::from_json(golden.text("config")).unwrap();
+    let config = AutoencoderKLConfig::from_json(golden.text("config")).expect("a known config");
     load(config.init(&device()), &format!("{weights}.safetensors"))
 }
 
 fn taesd(golden: &Golden) -> AutoencoderTiny {
-    let config = AutoencoderTinyConfig::from_json(golden.text("config")).unwrap();
+    let config = AutoencoderTinyConfig::from_json(golden.text("config")).expect("a known config");
     load(config.init(&device()), "vae/taesd_weights.safetensors")
 }
 

@@ -8,6 +8,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 VOCABULARY = 64
 TOLERANCE = 1e-5
+# GPUs fuse a product with a sum, and approximate exponentials and square roots.
+TOLERANCE_GPU = 1e-4
 REASON = "f32 sums of up to 48 terms in another order, through 2 layers; 3.5e-7 seen with flex"
 
 
@@ -53,5 +55,5 @@ def write(out):
         *hidden, last = (*states.hidden_states[:3], states.last_hidden_state)
         tensors = {f"hidden_states.{i}": x for i, x in enumerate(hidden)} | {"last_hidden_state": last, "ids": ids}
         config = json.dumps(clip.config.to_diff_dict())
-        save(out / "clip" / f"{hidden_act}.safetensors", tensors, TOLERANCE, REASON, config=config)
+        save(out / "clip" / f"{hidden_act}.safetensors", tensors, TOLERANCE, REASON, TOLERANCE_GPU, config=config)
     save(out / "clip" / "weights.safetensors", hub_names(clip.state_dict()), 0, "weights, not compared")

@@ -8,6 +8,8 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from golden import randomise, save
 
 TOLERANCE = 1e-5
+# GPUs fuse a product with a sum, and approximate exponentials and square roots.
+TOLERANCE_GPU = 1e-4
 REASON = "f32 sums of up to 144 terms in another order, through some 30 convolutions; 2.2e-6 seen with flex"
 
 
@@ -46,12 +48,13 @@ def write_kl(out):
     generator = torch.Generator().manual_seed(22)
     rgb = smooth((1, 3, 24, 16), generator)
     vae = kl()
-    layers = re.compile(r"(en|de)coder\.(conv_in|conv_out|.*(resnets|attentions|downsamplers|upsamplers)\.\d)|(post_)?quant_conv")
+    inner = r"conv_in|conv_out|.*(resnets|attentions|downsamplers|upsamplers)\.\d"
+    layers = re.compile(rf"(en|de)coder\.({inner})|(post_)?quant_conv")
     seen = record(vae, [name for name, _ in vae.named_modules() if layers.fullmatch(name)])
     mode = vae.encode(rgb).latent_dist.mode()
     decoded = vae.decode(mode).sample
     tensors = {"rgb": rgb, "mode": mode, "decoded": decoded, **seen}
-    save(out / "vae" / "kl.safetensors", tensors, TOLERANCE, REASON, config=public_config(vae))
+    save(out / "vae" / "kl.safetensors", tensors, TOLERANCE, REASON, TOLERANCE_GPU, config=public_config(vae))
     save(out / "vae" / "kl_weights.safetensors", vae.state_dict(), 0, "weights, not compared")
 
     # Without the parts that a config can leave out.
@@ -59,7 +62,7 @@ def write_kl(out):
     bare = kl(**left_out, block_out_channels=(4, 8), layers_per_block=1)
     mode = bare.encode(rgb).latent_dist.mode()
     tensors = {"rgb": rgb, "mode": mode, "decoded": bare.decode(mode).sample}
-    save(out / "vae" / "kl_bare.safetensors", tensors, TOLERANCE, REASON, config=public_config(bare))
+    save(out / "vae" / "kl_bare.safetensors", tensors, TOLERANCE, REASON, TOLERANCE_GPU, config=public_config(bare))
     save(out / "vae" / "kl_bare_weights.safetensors", bare.state_dict(), 0, "weights, not compared")
 
 
@@ -76,7 +79,7 @@ def write_tiled(out):
         "mode": vae.encode(rgb).latent_dist.mode(),
         "decoded": vae.decode(latents).sample,
     }
-    save(out / "vae" / "tiled.safetensors", tensors, TOLERANCE, REASON, config=public_config(vae))
+    save(out / "vae" / "tiled.safetensors", tensors, TOLERANCE, REASON, TOLERANCE_GPU, config=public_config(vae))
 
 
 def write_tiny(out):
@@ -93,7 +96,7 @@ def write_tiny(out):
         "encoded": taesd.encode(rgb).latents,
         "decoded": taesd.decode(latents).sample,
     }
-    save(out / "vae" / "taesd.safetensors", tensors, TOLERANCE, REASON, config=public_config(taesd))
+    save(out / "vae" / "taesd.safetensors", tensors, TOLERANCE, REASON, TOLERANCE_GPU, config=public_config(taesd))
     save(out / "vae" / "taesd_weights.safetensors", taesd.state_dict(), 0, "weights, not compared")
 
 

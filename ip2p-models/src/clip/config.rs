@@ -40,7 +40,7 @@ const IGNORED: [&str; 20] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenAct {
-    /// `x · sigmoid(1.702 x)`: OpenAI's CLIP, and so Stable Diffusion 1.
+    /// `x · sigmoid(1.702 x)`: the original CLIP, and so Stable Diffusion 1.
     #[default]
     QuickGelu,
     /// `x · Φ(x)`, exact: OpenCLIP's ViT-H/14, and so Stable Diffusion 2.

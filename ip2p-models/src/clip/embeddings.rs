@@ -39,7 +39,7 @@ impl CLIPTextEmbeddings {
             positions.dims()[0]
         );
 
-        let positions = positions.slice([0..tokens]).unsqueeze();
+        let positions = positions.narrow(0, 0, tokens).unsqueeze();
         self.token_embedding.forward(ids) + positions
     }
 }

@@ -29,7 +29,7 @@ impl CLIPEncoder {
 pub(super) struct CLIPEncoderLayer {
     self_attn: CLIPAttention,
     layer_norm1: LayerNorm,
-    mlp: CLIPMLP,
+    mlp: CLIPMlp,
     layer_norm2: LayerNorm,
 }
 
@@ -39,7 +39,7 @@ impl CLIPEncoderLayer {
         Self {
             self_attn: CLIPAttention::new(config, device),
             layer_norm1: norm(),
-            mlp: CLIPMLP::new(config, device),
+            mlp: CLIPMlp::new(config, device),
             layer_norm2: norm(),
         }
     }
@@ -56,14 +56,14 @@ impl CLIPEncoderLayer {
 
 /// The feed-forward part.
 #[derive(Module, Debug)]
-struct CLIPMLP {
+struct CLIPMlp {
     fc1: Linear,
     fc2: Linear,
     #[module(skip)]
     hidden_act: HiddenAct,
 }
 
-impl CLIPMLP {
+impl CLIPMlp {
     fn new(config: &CLIPTextConfig, device: &Device) -> Self {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Self {

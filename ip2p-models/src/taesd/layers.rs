@@ -7,6 +7,7 @@ use burn::nn::{PaddingConfig2d, Relu};
 use burn::tensor::{Device, Tensor};
 
 /// One of a list whose indices are part of the weights' names, those without weights included.
+#[expect(clippy::large_enum_variant, reason = "some twenty of them, made once")]
 #[derive(Module, Debug)]
 pub(super) enum TinyLayer {
     /// A convolution.

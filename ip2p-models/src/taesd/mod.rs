@@ -1,6 +1,6 @@
 //! The tiny autoencoder: TAESD, <https://github.com/madebyollin/taesd>, as diffusers' `AutoencoderTiny`.
 //!
-//! Distilled from the autoencoder of Stable Diffusion: convolutions and ReLU alone, eighteen times less arithmetic to
+//! Distilled from the autoencoder of Stable Diffusion: convolutions and `max(x, 0)` alone, eighteen times less arithmetic to
 //! decode, fine detail lost. For previews, and where speed counts more than detail.
 //!
 //! Its latents are *scaled*: those that the U-Net works on. What `AutoencoderKL` calls `scaling_factor` is within it, and

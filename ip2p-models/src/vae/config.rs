@@ -16,6 +16,7 @@ pub(super) const NORM_EPS: f64 = 1e-6;
 /// The shape of an [`AutoencoderKL`].
 ///
 /// The fields are spelt as in `config.json`, and [`Default`] is what diffusers gives those that are missing there.
+#[expect(clippy::struct_excessive_bools, reason = "the fields of config.json")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct AutoencoderKLConfig {
     /// Channels of the picture that is encoded.

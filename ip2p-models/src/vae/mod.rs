@@ -14,7 +14,7 @@ mod model;
 mod tiling;
 
 pub use config::AutoencoderKLConfig;
-pub use model::{AutoencoderKL, OLD_ATTENTION_NAMES};
+pub use model::AutoencoderKL;
 pub use tiling::{Tiling, VaeOptions};
 
 pub(crate) use config::NETWORK;

@@ -11,18 +11,6 @@ use super::encoder::Encoder;
 use super::{AutoencoderKLConfig, Tiling, VaeOptions};
 use crate::layers::{conv2d, ops};
 
-/// How the weights of the attention blocks were once named, and how they are now: `(old, new)`, each the part of a name
-/// between `attentions.0.` and `.weight` or `.bias`.
-///
-/// Files written before diffusers 0.15 have the old names. Where they were made from the original repository's, the
-/// weights are 1×1 convolutions, `[width, width, 1, 1]` for `[width, width]`.
-pub const OLD_ATTENTION_NAMES: [(&str, &str); 4] = [
-    ("query", "to_q"),
-    ("key", "to_k"),
-    ("value", "to_v"),
-    ("proj_attn", "to_out.0"),
-];
-
 /// Turns pictures into latents and back.
 #[derive(Module, Debug)]
 pub struct AutoencoderKL {

@@ -52,7 +52,7 @@ impl VaeOptions {
     ) -> Tensor<4> {
         let tiles = self.tiling.map(tiles);
         let run = |x: Tensor<4>| match tiles {
-            Some(tiles) if tiles.cut(x.dims()) => tiles.run(x, &network),
+            Some(tiles) if tiles.cut(x.dims()) => tiles.run(&x, &network),
             _ => network(x),
         };
         if self.slicing && x.dims()[0] > 1 {
@@ -169,7 +169,7 @@ impl Tiles {
     /// joins what the next ones do not cover.
     ///
     /// Of the tiles that are done only the edges that are still to be blended are kept besides the result.
-    fn run(self, x: Tensor<4>, network: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    fn run(self, x: &Tensor<4>, network: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut rows = Vec::new();
         let mut above: Vec<Tensor<4>> = Vec::new();

@@ -16,7 +16,7 @@ pub(crate) fn load<M: Module + ModuleSnapshot>(mut module: M, name: &str) -> M {
     let mut store = SafetensorsStore::from_file(fixture(name))
         .with_from_adapter(PyTorchToBurnAdapter)
         .skip_enum_variants(true);
-    let result = module.load_from(&mut store).unwrap();
+    let result = module.load_from(&mut store).expect("every weight is there");
     assert!(
         result.unused.is_empty(),
         "{name}: unused {:?}",
