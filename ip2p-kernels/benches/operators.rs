@@ -4,9 +4,12 @@
 
 use std::hint::black_box;
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
-use ip2p_kernels::{Activation, attention, geglu, gelu, group_norm, layer_norm, plain, silu};
+use ip2p_kernels::{
+    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, plain, silu,
+};
 
 /// Branches of guidance.
 const BATCH: usize = 3;
@@ -103,9 +106,34 @@ fn attentions(criterion: &mut Criterion) {
     case("autoencoder 64x64", 1, 1, 4096, 4096, 512);
 }
 
+fn convolutions(criterion: &mut Criterion) {
+    for (side, channels) in STAGES {
+        for kernel in [3, 1] {
+            let x = random([BATCH, channels, side, side]);
+            let weight = random([channels, channels, kernel, kernel]);
+            let bias = random([channels]);
+            let options = ConvOptions::new([1, 1], [kernel / 2, kernel / 2], [1, 1], 1);
+            let arguments = || (x.clone(), weight.clone(), Some(bias.clone()));
+            let id = format!("conv2d {kernel}x{kernel}/{side}x{side}/{channels} channels");
+            criterion.bench_function(&id, |bench| {
+                bench.iter(|| {
+                    let (x, weight, bias) = arguments();
+                    conv2d(x, weight, bias, options.clone())
+                });
+            });
+            criterion.bench_function(&format!("{id}/plain"), |bench| {
+                bench.iter(|| {
+                    let (x, weight, bias) = arguments();
+                    module::conv2d(x, weight, bias, options.clone())
+                });
+            });
+        }
+    }
+}
+
 criterion_group! {
     name = operators;
     config = Criterion::default().sample_size(10);
-    targets = activations, norms, attentions
+    targets = activations, norms, attentions, convolutions
 }
 criterion_main!(operators);

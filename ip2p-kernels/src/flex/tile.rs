@@ -2,6 +2,42 @@
 
 use super::simd::{Simd, TILE_VECTORS};
 
+/// Zeros that begin at a cache line, so that no vector of them lies across two.
+pub(crate) struct Scratch {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+impl Scratch {
+    /// `length` zeros.
+    pub(crate) fn new(length: usize) -> Self {
+        let lines = vec![Line([0.0; 16]); length.div_ceil(16)];
+        Self { lines, length }
+    }
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = [f32];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f32] {
+        // SAFETY: the lines are so many numbers, one after the other.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
+    }
+}
+
+impl std::ops::DerefMut for Scratch {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: the lines are so many numbers, one after the other.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
+    }
+}
+
 /// The left factor of a product: numbers at any distance from each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Left {

@@ -197,16 +197,15 @@ unsafe fn add_values<S: Simd, const ROWS: usize>(
     // SAFETY: the caller's.
     unsafe {
         let shrink = load_row(simd, shrink);
-        let mut before = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
-        for (row, before) in before.iter_mut().enumerate() {
-            *before = load_row(simd, sums.add(row * width::<S>()));
-            for (sum, shrink) in before.iter_mut().zip(shrink) {
-                *sum = simd.mul(*sum, shrink);
+        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        let products = multiply(simd, values, weights, keys, zeros);
+        for (row, mut products) in products.into_iter().enumerate() {
+            let sums = sums.add(row * width::<S>());
+            let before = load_row(simd, sums);
+            for ((product, before), shrink) in products.iter_mut().zip(before).zip(shrink) {
+                *product = simd.mul_add(before, shrink, *product);
             }
-        }
-        let after = multiply(simd, values, weights, keys, before);
-        for (row, after) in after.into_iter().enumerate() {
-            store_row(simd, sums.add(row * width::<S>()), after);
+            store_row(simd, sums, products);
         }
     }
 }

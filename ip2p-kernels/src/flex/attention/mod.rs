@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use self::keys::Seen;
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use super::tile::width;
+use super::tile::{Scratch, width};
 use super::{Target, filled, primitive, tensor};
 use crate::plain::{in_f32, to_f32};
 
@@ -158,9 +158,9 @@ struct Part<'a> {
 /// A block of queries, one a lane: what is known of them after some of the keys.
 struct Block {
     /// `[head_dim, width]`, in units of which 2 to the power is taken.
-    queries: Vec<f32>,
+    queries: Scratch,
     /// `[value_dim, width]`: the sum of values so far, each times its weight.
-    sums: Vec<f32>,
+    sums: Scratch,
     /// The greatest score so far.
     greatest: [f32; TILE_VECTORS * MAX_LANES],
     /// The sum of weights so far.
@@ -177,7 +177,7 @@ impl Kernel for Part<'_> {
         let mut blocks: Vec<Block> = (0..self.count.div_ceil(width))
             .map(|block| self.block(width, block * width))
             .collect();
-        let mut scores = vec![0.0; KEYS * width];
+        let mut scores = Scratch::new(KEYS * width);
         for first_key in (0..head.keys).step_by(KEYS) {
             let keys = KEYS.min(head.keys - first_key);
             for (index, block) in blocks.iter_mut().enumerate() {
@@ -206,7 +206,7 @@ impl Part<'_> {
     #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
     fn block(&self, width: usize, offset: usize) -> Block {
         let head = self.head;
-        let mut queries = vec![0.0; head.dim * width];
+        let mut queries = Scratch::new(head.dim * width);
         let unit = (head.scale * std::f64::consts::LOG2_E) as f32;
         for lane in 0..width.min(self.count - offset) {
             // SAFETY: one of the head's queries.
@@ -223,7 +223,7 @@ impl Part<'_> {
         }
         Block {
             queries,
-            sums: vec![0.0; head.value_dim * width],
+            sums: Scratch::new(head.value_dim * width),
             greatest: [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES],
             total: [0.0; TILE_VECTORS * MAX_LANES],
         }

@@ -76,6 +76,12 @@ pub(crate) trait Simd: Copy {
         otherwise: Self::Vector,
     ) -> Self::Vector;
 
+    /// Fetches the cache line of an address that is soon wanted, valid or not, where there is an instruction for it.
+    #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        let _ = address;
+    }
+
     /// The magnitude.
     #[inline(always)]
     fn abs(self, a: Self::Vector) -> Self::Vector {
