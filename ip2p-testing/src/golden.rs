@@ -125,7 +125,7 @@ impl Golden {
     )]
     pub fn floats(&self, name: &str) -> Vec<f32> {
         self.view(name, |view| {
-            assert_ne!(view.dtype(), Dtype::F64, "{name}: use doubles")
+            assert_ne!(view.dtype(), Dtype::F64, "{name}: use doubles");
         });
         self.doubles(name)
             .into_iter()
