@@ -1,13 +1,22 @@
 //! What ip2p reads and writes.
 //!
 //! - [`Checkpoint`]: a model's folder, whose weights fill a network a tensor at a time
+//! - [`Photo`]: a picture file, [`fit`]ted to the model and [`restore`]d; [`to_tensor`] and [`from_tensor`]
+//! - [`EditRecord`]: how a picture was made, inside the picture
 //! - [`Tokenizer`]: from a sentence to token ids
 
 mod checkpoint;
+mod metadata;
+mod picture;
 mod tokenizer;
 
 pub use checkpoint::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, FileSummary, Header, LoadProgress,
     LoadReport, ModelKind, TensorSummary, Weights, parse_header,
+};
+pub use metadata::EditRecord;
+pub use picture::{
+    Limits, Photo, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit, from_tensor,
+    resize_lanczos, restore, to_tensor,
 };
 pub use tokenizer::{Encoding, Tokenizer, TokenizerFiles};

@@ -1,0 +1,390 @@
+//! The text in which Stable Diffusion tools say how a picture was made.
+//!
+//! AUTOMATIC1111's form (`modules/infotext_utils.py`, `processing.py`): the prompt, a line `Negative prompt: …`, and a last
+//! line of `Key: value` pairs, of which a value with a comma, colon or line break in it is quoted as JSON.
+
+use std::fmt::Write;
+
+use ip2p_core::{NoiseKind, ScaleSchedule, Size};
+
+use super::EditRecord;
+
+const NEGATIVE: &str = "Negative prompt:";
+
+/// Our names of samplers and AUTOMATIC1111's.
+const SAMPLERS: [(&str, &str); 8] = [
+    ("euler-a", "Euler a"),
+    ("euler", "Euler"),
+    ("heun", "Heun"),
+    ("ddim", "DDIM"),
+    ("dpmpp-2m", "DPM++ 2M"),
+    ("dpmpp-2m-sde", "DPM++ 2M SDE"),
+    ("unipc", "UniPC"),
+    ("lcm", "LCM"),
+];
+
+/// Our names of schedules and AUTOMATIC1111's; of several of theirs, the first is written.
+const SCHEDULES: [(&str, &str); 5] = [
+    ("normal", "Uniform"),
+    ("normal", "Automatic"),
+    ("normal", "Normal"),
+    ("karras", "Karras"),
+    ("exponential", "Exponential"),
+];
+
+impl EditRecord {
+    /// The record in the form that other tools read.
+    ///
+    /// Not all settings have a name there: [`EditRecord::to_json`] has them all.
+    #[must_use]
+    pub fn to_parameters(&self) -> String {
+        // A file's text ends at a zero.
+        let mut text = self.instruction.replace('\0', "");
+        if let Some(negative) = self.negative.as_deref().filter(|text| !text.is_empty()) {
+            let _ = write!(text, "\n{NEGATIVE} {}", negative.replace('\0', ""));
+        }
+        let pairs: Vec<String> = self
+            .pairs()
+            .into_iter()
+            .map(|(key, value)| format!("{key}: {}", quote(&value)))
+            .collect();
+        let _ = write!(text, "\n{}", pairs.join(", "));
+        text.trim().to_owned()
+    }
+
+    /// Reads what [`EditRecord::to_parameters`] or another tool wrote; what it does not say has its default.
+    ///
+    /// `None` if the text does not end in a line of at least three pairs, as AUTOMATIC1111 requires.
+    #[must_use]
+    pub fn parse_parameters(text: &str) -> Option<Self> {
+        let (sentences, last) = text.trim().rsplit_once('\n').unwrap_or(("", text.trim()));
+        let pairs = parse_pairs(last);
+        if pairs.len() < 3 {
+            return None;
+        }
+        let mut record = Self {
+            version: String::new(),
+            ..Self::default()
+        };
+        let (instruction, negative) = parse_sentences(sentences);
+        record.instruction = instruction;
+        record.negative = negative;
+        for (key, value) in pairs {
+            record.take(&key, value);
+        }
+        Some(record)
+    }
+
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![
+            ("Steps", self.steps.to_string()),
+            ("Sampler", theirs(&SAMPLERS, &self.sampler)),
+            ("Schedule type", theirs(&SCHEDULES, &self.schedule)),
+            ("CFG scale", first(&self.text_scale)),
+            ("Image CFG scale", first(&self.image_scale)),
+            ("Seed", self.seed.to_string()),
+        ];
+        let mut optional = |key, value: Option<String>| {
+            pairs.extend(value.map(|value| (key, value)));
+        };
+        optional("Size", self.model_size.map(|size| size.to_string()));
+        optional("Model hash", self.model_hash.clone());
+        optional("Model", self.model.clone());
+        // Their img2img begins with the photo and a little noise; ours with noise alone.
+        optional("Denoising strength", Some("1".into()));
+        optional("Eta", self.eta.map(|eta| eta.to_string()));
+        let rescale = (self.guidance_rescale != 0.0).then(|| self.guidance_rescale.to_string());
+        optional("CFG Rescale phi", rescale);
+        optional("CFG scale schedule", per_step(&self.text_scale));
+        optional("Image CFG scale schedule", per_step(&self.image_scale));
+        let rng = match self.noise {
+            NoiseKind::TorchCpu => Some("CPU"),
+            NoiseKind::TorchCuda => Some("NV"),
+            _ => None,
+        };
+        optional("RNG", rng.map(str::to_owned));
+        optional("Version", Some(self.version.clone()));
+        pairs
+    }
+
+    /// Takes one setting from a file of ours or of others: a value that makes no sense is as if it were not there.
+    fn take(&mut self, key: &str, value: String) {
+        fn set<T: std::str::FromStr>(field: &mut T, value: &str) {
+            if let Ok(value) = value.parse() {
+                *field = value;
+            }
+        }
+        let scale = |field: &mut ScaleSchedule| {
+            if let Some(scale) = finite(&value) {
+                *field = scale.into();
+            }
+        };
+        match key {
+            "Steps" => set(&mut self.steps, &value),
+            "Seed" => set(&mut self.seed, &value),
+            "CFG scale" => scale(&mut self.text_scale),
+            "Image CFG scale" => scale(&mut self.image_scale),
+            "CFG scale schedule" => take_per_step(&mut self.text_scale, &value),
+            "Image CFG scale schedule" => take_per_step(&mut self.image_scale, &value),
+            "CFG Rescale phi" => self.guidance_rescale = finite(&value).unwrap_or_default(),
+            "Eta" => self.eta = finite(&value),
+            "Sampler" => self.take_sampler(&value),
+            "Schedule type" => self.schedule = ours(&SCHEDULES, &value),
+            "Size" => {
+                if let Ok(size) = value.parse::<Size>() {
+                    self.model_size = Some(size);
+                    self.size = size.into();
+                }
+            }
+            "RNG" => {
+                self.noise = match value.as_str() {
+                    "CPU" => NoiseKind::TorchCpu,
+                    _ => NoiseKind::TorchCuda,
+                }
+            }
+            "Model" => self.model = Some(value),
+            "Model hash" => self.model_hash = Some(value),
+            "Version" => self.version = value,
+            _ => {}
+        }
+    }
+
+    /// Older files have the schedule in the sampler's name: `DPM++ 2M Karras`.
+    fn take_sampler(&mut self, value: &str) {
+        let with_schedule = value.rsplit_once(' ').and_then(|(sampler, schedule)| {
+            let known = SCHEDULES.iter().find(|(_, theirs)| *theirs == schedule)?;
+            Some((sampler, known.0))
+        });
+        let sampler = match with_schedule {
+            Some((sampler, schedule)) => {
+                self.schedule = schedule.into();
+                sampler
+            }
+            None => value,
+        };
+        self.sampler = ours(&SAMPLERS, sampler);
+    }
+}
+
+fn theirs(names: &[(&str, &str)], name: &str) -> String {
+    let found = names.iter().find(|(ours, _)| *ours == name);
+    found.map_or(name, |(_, theirs)| theirs).to_owned()
+}
+
+fn ours(names: &[(&str, &str)], name: &str) -> String {
+    let found = names.iter().find(|(_, theirs)| *theirs == name);
+    found.map_or(name, |(ours, _)| ours).to_owned()
+}
+
+fn first(scale: &ScaleSchedule) -> String {
+    match scale {
+        ScaleSchedule::Constant(scale) => scale.to_string(),
+        ScaleSchedule::PerStep(scales) => scales.first().copied().unwrap_or_default().to_string(),
+    }
+}
+
+fn per_step(scale: &ScaleSchedule) -> Option<String> {
+    let ScaleSchedule::PerStep(scales) = scale else {
+        return None;
+    };
+    let scales: Vec<_> = scales.iter().map(f64::to_string).collect();
+    Some(scales.join(", "))
+}
+
+fn take_per_step(field: &mut ScaleSchedule, value: &str) {
+    let scales: Option<Vec<_>> = value.split(',').map(|scale| finite(scale.trim())).collect();
+    if let Some(scales) = scales {
+        *field = scales.into();
+    }
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+fn quote(value: &str) -> String {
+    if value.contains([',', '\n', ':']) || value.starts_with('"') {
+        serde_json::Value::from(value).to_string()
+    } else {
+        value.to_owned()
+    }
+}
+
+fn parse_sentences(text: &str) -> (String, Option<String>) {
+    let mut instruction = Vec::new();
+    let mut negative = None::<Vec<&str>>;
+    for line in text.lines().map(str::trim) {
+        match (line.strip_prefix(NEGATIVE), &mut negative) {
+            (Some(line), None) => negative = Some(vec![line.trim()]),
+            (_, Some(negative)) => negative.push(line),
+            (None, None) => instruction.push(line),
+        }
+    }
+    (
+        instruction.join("\n"),
+        negative.map(|lines| lines.join("\n")),
+    )
+}
+
+/// The `Key: value` pairs of a line.
+fn parse_pairs(line: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (pair, after) = split_pair(rest);
+        pairs.extend(pair);
+        rest = after;
+    }
+    pairs
+}
+
+/// The first pair of a line, if it is one, and what comes after its comma.
+fn split_pair(line: &str) -> (Option<(String, String)>, &str) {
+    let plain = || line.split_once(',').unwrap_or((line, ""));
+    let Some((key, value)) = line.split_once(':').filter(|(key, _)| is_key(key.trim())) else {
+        return (None, plain().1);
+    };
+    let value = value.trim_start();
+    if let Some((unquoted, after)) = split_quoted(value) {
+        return (Some((key.trim().to_owned(), unquoted)), after);
+    }
+    let (value, after) = value.split_once(',').unwrap_or((value, ""));
+    let pair = (key.trim().to_owned(), value.trim().to_owned());
+    (Some(pair), after)
+}
+
+fn is_key(text: &str) -> bool {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    text.starts_with(word)
+        && text
+            .chars()
+            .all(|c| word(c) || matches!(c, ' ' | '-' | '/'))
+}
+
+/// A JSON string at the beginning of a line and what comes after the comma that follows it.
+fn split_quoted(line: &str) -> Option<(String, &str)> {
+    if !line.starts_with('"') {
+        return None;
+    }
+    let mut values = serde_json::Deserializer::from_str(line).into_iter::<String>();
+    let value = values.next()?.ok()?;
+    let after = line[values.byte_offset()..].trim_start();
+    if after.is_empty() {
+        return Some((value, after));
+    }
+    Some((value, after.strip_prefix(',')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_text_is_in_the_form_that_other_tools_read() {
+        let record = EditRecord {
+            instruction: "make it snowy".into(),
+            negative: Some("people, cars".into()),
+            model: Some("instruct-pix2pix: raw, 2023".into()),
+            model_hash: Some("0123abcd".into()),
+            model_size: Some(Size::new(512, 384)),
+            version: "ip2p 0.1.0".into(),
+            seed: 42,
+            ..EditRecord::default()
+        };
+        assert_eq!(
+            record.to_parameters(),
+            "make it snowy\n\
+             Negative prompt: people, cars\n\
+             Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7.5, Image CFG scale: 1.5, Seed: 42, \
+             Size: 512x384, Model hash: 0123abcd, Model: \"instruct-pix2pix: raw, 2023\", Denoising strength: 1, \
+             RNG: CPU, Version: ip2p 0.1.0"
+        );
+    }
+
+    #[test]
+    fn a_text_of_automatic1111_is_read() {
+        let text = "turn him into a \"cyborg\"\nwith wires\nNegative prompt: blur,\nugly\n\
+                    Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Image CFG scale: 1.25, Seed: 1371, Size: 512x768, \
+                    Model hash: fbc31a67aa, Model: instruct-pix2pix, Lora hashes: \"a: 1, b: \\\"2\\\"\", RNG: NV, Version: v1.9.4";
+        let record = EditRecord::parse_parameters(text).unwrap();
+        let expected = EditRecord {
+            instruction: "turn him into a \"cyborg\"\nwith wires".into(),
+            negative: Some("blur,\nugly".into()),
+            steps: 30,
+            sampler: "dpmpp-2m".into(),
+            schedule: "karras".into(),
+            text_scale: 7.0.into(),
+            image_scale: 1.25.into(),
+            seed: 1371,
+            noise: NoiseKind::TorchCuda,
+            size: Size::new(512, 768).into(),
+            model_size: Some(Size::new(512, 768)),
+            model_hash: Some("fbc31a67aa".into()),
+            model: Some("instruct-pix2pix".into()),
+            version: "v1.9.4".into(),
+            ..EditRecord::default()
+        };
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn a_text_that_says_no_settings_is_none() {
+        for text in [
+            "",
+            "\n",
+            "a photo of a cat",
+            "a: 1, b: 2",
+            "x\nSteps: 20",
+            ",,,:::\"",
+            "\"\"\": \"\\",
+        ] {
+            assert_eq!(EditRecord::parse_parameters(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_as_if_it_were_not_there() {
+        let text = "x\nSteps: many, CFG scale: nan, Seed: -1, Size: big, Image CFG scale: inf";
+        let record = EditRecord::parse_parameters(text).unwrap();
+        let expected = EditRecord {
+            instruction: "x".into(),
+            version: String::new(),
+            ..EditRecord::default()
+        };
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn a_sampler_that_we_lack_keeps_its_name() {
+        let record = EditRecord::parse_parameters("Steps: 1, Sampler: DPM2 a, Seed: 2").unwrap();
+        assert_eq!(record.sampler, "DPM2 a");
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_text_says_comes_back(
+            instruction in "[^\0\r]{0,40}", seed: u64, steps in 1..1000_usize, model in "[^\0\r]{1,20}",
+            scales in prop::collection::vec(-20.0..20.0, 1..5), sampler in 0..SAMPLERS.len(),
+        ) {
+            prop_assume!(!instruction.contains(NEGATIVE));
+            let record = EditRecord {
+                instruction: instruction.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n"),
+                seed,
+                steps,
+                sampler: SAMPLERS[sampler].0.into(),
+                text_scale: scales.into(),
+                model: Some(model.trim().to_owned()),
+                ..EditRecord::default()
+            };
+            let back = EditRecord::parse_parameters(&record.to_parameters()).unwrap();
+            prop_assert_eq!(back, record);
+        }
+
+        #[test]
+        fn no_text_is_too_strange(text in ".{0,80}\n?.{0,80}") {
+            let _ = EditRecord::parse_parameters(&text);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The settings of an edit, as files keep them.
+
+use ip2p_core::{
+    Error, FitPolicy, GuidanceFormula, NoiseKind, Precision, Result, ScaleSchedule, Size,
+    TargetSize,
+};
+use serde::{Deserialize, Serialize};
+
+/// How a picture was made: every setting of the edit.
+///
+/// Files outlive programs. A field that a file lacks has its default, one that is not known is passed over, and
+/// [`EditRecord::format`] says when neither will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EditRecord {
+    /// The version of this form: 1.
+    pub format: u32,
+    /// The program that made the picture, such as `ip2p 0.1.0`.
+    pub version: String,
+    /// The sentence.
+    pub instruction: String,
+    /// What the picture should not show.
+    pub negative: Option<String>,
+    /// The photo that was edited, as it was named.
+    pub input: Option<String>,
+    /// The photo's size.
+    pub photo_size: Option<Size>,
+    /// The checkpoint's name.
+    pub model: Option<String>,
+    /// The folder that the checkpoint was loaded from, as it was named.
+    pub model_path: Option<String>,
+    /// A fingerprint of the checkpoint's files.
+    pub model_hash: Option<String>,
+    /// Which of a checkpoint's weights ran, where it holds several: `ema` or `raw`.
+    pub weights: Option<String>,
+    /// How many steps were asked for.
+    pub steps: usize,
+    /// How many were made, if the edit was stopped before its end.
+    pub steps_done: Option<usize>,
+    /// The sampler, as the command spells it.
+    pub sampler: String,
+    /// The share of noise that the sampler drew anew, if not its own default.
+    pub eta: Option<f64>,
+    /// The schedule, as the command spells it.
+    pub schedule: String,
+    /// How strongly the sentence was followed.
+    pub text_scale: ScaleSchedule,
+    /// How closely the photo was kept.
+    pub image_scale: ScaleSchedule,
+    /// How the branches of guidance were combined.
+    pub guidance_formula: GuidanceFormula,
+    /// How far the result's standard deviation was pulled to that of the text-and-image branch, 0 to 1.
+    pub guidance_rescale: f64,
+    /// The seed of this picture's noise.
+    pub seed: u64,
+    /// Whose noise the seed gave.
+    pub noise: NoiseKind,
+    /// The size that was asked for.
+    pub size: TargetSize,
+    /// How the photo was fitted to it.
+    pub fit: FitPolicy,
+    /// The size that the model worked at.
+    pub model_size: Option<Size>,
+    /// Whether the result was kept at that size.
+    pub keep_model_size: bool,
+    /// Whose picture was to be given, as the command spells it.
+    pub compat: String,
+    /// The number format of the weights.
+    pub precision: Precision,
+    /// The device, as the command spells it.
+    pub device: Option<String>,
+}
+
+impl Default for EditRecord {
+    /// An edit with the defaults of the command.
+    fn default() -> Self {
+        Self {
+            format: Self::FORMAT,
+            version: concat!("ip2p ", env!("CARGO_PKG_VERSION")).into(),
+            instruction: String::new(),
+            negative: None,
+            input: None,
+            photo_size: None,
+            model: None,
+            model_path: None,
+            model_hash: None,
+            weights: None,
+            steps: 20,
+            steps_done: None,
+            sampler: "euler-a".into(),
+            eta: None,
+            schedule: "normal".into(),
+            text_scale: 7.5.into(),
+            image_scale: 1.5.into(),
+            guidance_formula: GuidanceFormula::default(),
+            guidance_rescale: 0.0,
+            seed: 0,
+            noise: NoiseKind::default(),
+            size: TargetSize::default(),
+            fit: FitPolicy::default(),
+            model_size: None,
+            keep_model_size: false,
+            compat: "none".into(),
+            precision: Precision::default(),
+            device: None,
+        }
+    }
+}
+
+impl EditRecord {
+    /// The version of the form that is written, and the newest that is read.
+    pub const FORMAT: u32 = 1;
+
+    /// The record as one line of JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] if a number is one that JSON cannot hold.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::other("writing the record of the edit", error))
+    }
+
+    /// Reads what [`EditRecord::to_json`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] if it is not a record, [`Error::InvalidSetting`] if it is of a newer form than this.
+    pub fn parse_json(json: &str) -> Result<Self> {
+        let damaged = |error: serde_json::Error| {
+            Error::other(format!("the record of the edit is damaged: {error}"), error)
+        };
+        // A list would do for a struct, and an empty one for a struct of defaults.
+        let fields: serde_json::Map<_, _> = serde_json::from_str(json).map_err(damaged)?;
+        let record = Self::deserialize(serde_json::Value::Object(fields)).map_err(damaged)?;
+        if record.format <= Self::FORMAT {
+            return Ok(record);
+        }
+        let expected = format!("at most {}; a newer ip2p wrote this record", Self::FORMAT);
+        Err(Error::setting("format", expected, record.format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_from_json() {
+        let record = EditRecord {
+            instruction: "make it \"snowy\",\n\tmit Schnee ❄ \0 \u{1F3D4}".into(),
+            negative: Some(String::new()),
+            text_scale: vec![7.5, 0.1 + 0.2].into(),
+            image_scale: 1.0.into(),
+            seed: u64::MAX,
+            size: Size::new(640, 384).into(),
+            model_size: Some(Size::new(640, 384)),
+            steps_done: Some(3),
+            eta: Some(0.5),
+            ..EditRecord::default()
+        };
+        let json = record.to_json().unwrap();
+        assert!(!json.contains('\n'));
+        assert_eq!(EditRecord::parse_json(&json).unwrap(), record);
+    }
+
+    #[test]
+    fn a_field_that_is_missing_has_its_default_and_one_that_is_not_known_is_passed_over() {
+        let record =
+            EditRecord::parse_json(r#"{"instruction":"x","a_field_to_come":[1]}"#).unwrap();
+        let expected = EditRecord {
+            instruction: "x".into(),
+            ..EditRecord::default()
+        };
+        assert_eq!(record, expected);
+    }
+
+    #[test]
+    fn a_newer_form_is_refused() {
+        let error = EditRecord::parse_json(r#"{"format":2}"#).unwrap_err();
+        assert!(error.to_string().contains("newer ip2p"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_a_record_is_refused() {
+        for json in [
+            "",
+            "{",
+            "[]",
+            "7",
+            r#"{"steps":-1}"#,
+            r#"{"fit":"crop"}"#,
+            r#"{"text_scale":null}"#,
+        ] {
+            assert!(EditRecord::parse_json(json).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A picture without anything but its pixels.
+
+use std::fmt;
+
+use ip2p_core::{Error, Region, Result, Size};
+
+/// The channels of a pixel.
+pub(super) const CHANNELS: usize = 3;
+
+/// A picture of eight-bit red, green and blue.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RgbPicture {
+    size: Size,
+    pixels: Vec<u8>,
+}
+
+impl RgbPicture {
+    /// A picture of these pixels: red, green and blue of each, row by row from the top.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if there are not three bytes for each pixel, or no pixels.
+    pub fn new(size: Size, pixels: Vec<u8>) -> Result<Self> {
+        if size.is_empty() {
+            return Err(Error::setting("picture size", "at least 1x1", size));
+        }
+        let expected = size.pixels().saturating_mul(CHANNELS as u64);
+        if pixels.len() as u64 != expected {
+            let expected = format!("{expected} bytes for {size}");
+            return Err(Error::setting("pixels", expected, pixels.len()));
+        }
+        Ok(Self { size, pixels })
+    }
+
+    /// As [`RgbPicture::new`], where we made the pixels.
+    ///
+    /// # Panics
+    ///
+    /// If there are not three bytes for each pixel, or no pixels.
+    pub(super) fn from_pixels(size: Size, pixels: Vec<u8>) -> Self {
+        Self::new(size, pixels).expect("three bytes were made for each pixel")
+    }
+
+    /// Width and height.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Red, green and blue of each pixel, row by row from the top.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The bytes alone, as [`RgbPicture::pixels`].
+    #[must_use]
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+
+    /// The rows, from the top.
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.pixels
+            .chunks_exact(self.size.width as usize * CHANNELS)
+    }
+
+    /// Lays `patch` over the pixels of `region`.
+    ///
+    /// # Panics
+    ///
+    /// If the region is not of the patch's size or not within the picture.
+    pub(super) fn paste(&mut self, patch: &Self, region: Region) {
+        assert_eq!(patch.size, region.size, "the patch fills the region");
+        let stride = self.size.width as usize * CHANNELS;
+        let columns =
+            region.x as usize * CHANNELS..(region.x + region.size.width) as usize * CHANNELS;
+        let rows = self.pixels.chunks_exact_mut(stride).skip(region.y as usize);
+        for (row, patch) in rows.zip(patch.rows()) {
+            row[columns.clone()].copy_from_slice(patch);
+        }
+    }
+}
+
+impl fmt::Debug for RgbPicture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RgbPicture")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_must_fill_the_size() {
+        assert!(RgbPicture::new(Size::new(2, 1), vec![0; 6]).is_ok());
+        for (size, bytes) in [((2, 1), 5), ((2, 1), 7), ((0, 1), 0), ((0, 0), 0)] {
+            assert!(RgbPicture::new(Size::new(size.0, size.1), vec![0; bytes]).is_err());
+        }
+        // The count of bytes does not overflow.
+        assert!(RgbPicture::new(Size::new(u32::MAX, u32::MAX), vec![]).is_err());
+    }
+
+    #[test]
+    fn a_patch_changes_only_its_region() {
+        let mut picture = RgbPicture::new(Size::new(3, 3), vec![0; 27]).unwrap();
+        let patch = RgbPicture::new(Size::new(1, 2), vec![9; 6]).unwrap();
+        let region = Region {
+            x: 1,
+            y: 1,
+            size: Size::new(1, 2),
+        };
+        picture.paste(&patch, region);
+        let nines: Vec<_> = (0..27).filter(|&i| picture.pixels()[i] == 9).collect();
+        assert_eq!(nines, [12, 13, 14, 21, 22, 23]);
+    }
+}
