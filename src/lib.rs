@@ -1,1 +1,77 @@
-//! ip2p
+//! InstructPix2Pix in Rust: edit a photo from a sentence.
+//!
+//! A photo and a sentence go in ("make it snowy"), the edited photo comes out, at the photo's own size. The networks
+//! are those of Brooks et al. (2023), <https://arxiv.org/abs/2211.09800>: a Stable Diffusion U-Net that sees the photo
+//! beside the noise, guided by two scales.
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! use ip2p::{EditOptions, Editor, Photo, device_by_name};
+//!
+//! # fn main() -> ip2p::Result<()> {
+//! let editor = Editor::load("instruct-pix2pix", &device_by_name("flex")?)?;
+//! let photo = Photo::open("photo.jpg")?;
+//! let options = EditOptions::default().with_seed(42).with_image_scale(1.2);
+//! let edited = editor.edit(&photo, "make it snowy", &options)?;
+//! edited.save("snowy.png")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - To show progress and previews, and to stop early, walk [`Editor::steps`].
+//! - Several photos or variations at once: [`Editor::edit_batch`].
+//! - The picture that the original repository or diffusers would have given: [`Compat`].
+//!
+//! # Crates
+//!
+//! This crate is where the others meet; each can be used by itself.
+//!
+//! | crate | what is in it |
+//! | --- | --- |
+//! | [`core`] | errors, guidance, checkpoint profiles, sizes, seeded noise; no tensors, no files |
+//! | [`sched`] | noise schedules, samplers, guidance on tensors |
+//! | [`models`] | CLIP's text encoder, the U-Net, the autoencoders |
+//! | [`kernels`] | the operators of the networks, with a fast body for the CPU |
+//! | [`io`] | photos, checkpoints, the tokenizer, how a picture was made |
+//!
+//! # Features
+//!
+//! Each backend is a feature, forwarded to burn's of the same name; several can be built in.
+//!
+//! | feature | [`device_by_name`] | what it is |
+//! | --- | --- | --- |
+//! | `flex` (default) | `flex` | the CPU, in pure Rust |
+//! | `wgpu` | `wgpu` | whichever of Vulkan, Metal, DirectX 12 and WebGPU there is |
+//! | `vulkan`, `metal`, `webgpu` | the same | that one |
+//! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
+
+mod device;
+pub mod docs;
+mod editor;
+mod options;
+mod record;
+
+#[doc(no_inline)]
+pub use {
+    ip2p_core as core, ip2p_io as io, ip2p_kernels as kernels, ip2p_models as models,
+    ip2p_sched as sched,
+};
+
+#[doc(inline)]
+pub use self::device::{DEVICES, device_by_name};
+#[doc(inline)]
+pub use self::editor::{EditRequest, Edited, Editor, LoadOptions, Step, Steps, Timings};
+#[doc(inline)]
+pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
+pub use burn::tensor::Device;
+pub use ip2p_core::{
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,
+    ScaleSchedule, Size, TargetSize,
+};
+pub use ip2p_io::{
+    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Photo,
+    RgbPicture, check_output,
+};
+pub use ip2p_models::vae::{Tiling, VaeOptions};
+pub use ip2p_sched::{SamplerKind, ScheduleKind};

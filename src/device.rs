@@ -1,0 +1,151 @@
+//! Devices by name, as the command spells them.
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "webgpu"
+))]
+use burn::tensor::DeviceKind;
+use burn::tensor::{Device, FloatDType};
+use ip2p_core::{Error, Precision, Result};
+
+/// The names of the devices that this build can compute on, by its cargo features.
+pub const DEVICES: &[&str] = &[
+    #[cfg(feature = "flex")]
+    "flex",
+    #[cfg(feature = "wgpu")]
+    "wgpu",
+    #[cfg(feature = "vulkan")]
+    "vulkan",
+    #[cfg(feature = "metal")]
+    "metal",
+    #[cfg(feature = "webgpu")]
+    "webgpu",
+    #[cfg(feature = "cuda")]
+    "cuda",
+    #[cfg(feature = "rocm")]
+    "rocm",
+];
+
+/// The device of this name: that of a cargo feature, and after a colon which one of several, counted from 0.
+///
+/// `flex` is the CPU. Of the devices of wgpu, Vulkan, Metal and WebGPU an index means a discrete GPU; without one the
+/// best that there is. The device itself is first used when something is computed on it.
+///
+/// # Errors
+///
+/// [`Error::Device`] if the name is unknown or this build does not have it, or if the index is no number.
+///
+/// # Examples
+///
+/// ```
+/// let device = ip2p::device_by_name("flex")?;
+/// assert!(ip2p::device_by_name("abacus").is_err());
+/// # Ok::<(), ip2p::Error>(())
+/// ```
+pub fn device_by_name(name: &str) -> Result<Device> {
+    let (kind, index) = match name.split_once(':') {
+        None => (name, None),
+        Some((kind, index)) => (kind, Some(parse_index(name, index)?)),
+    };
+    open(kind, index).ok_or_else(|| Error::Device {
+        device: name.to_owned(),
+        reason: match DEVICES {
+            [] => "this build has no device; enable a cargo feature such as flex or wgpu".into(),
+            known => format!(
+                "this build has only {}; the others are cargo features",
+                known.join(", ")
+            ),
+        },
+    })
+}
+
+fn parse_index(name: &str, index: &str) -> Result<usize> {
+    index.parse().map_err(|_| Error::Device {
+        device: name.to_owned(),
+        reason: "what follows the colon must be a number, as in wgpu:0".into(),
+    })
+}
+
+fn open(kind: &str, index: Option<usize>) -> Option<Device> {
+    match kind {
+        #[cfg(feature = "flex")]
+        "flex" => index.is_none_or(|index| index == 0).then(Device::flex),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Some(Device::wgpu(gpu(index))),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Some(Device::vulkan(gpu(index))),
+        #[cfg(feature = "metal")]
+        "metal" => Some(Device::metal(gpu(index))),
+        #[cfg(feature = "webgpu")]
+        "webgpu" => Some(Device::webgpu(gpu(index))),
+        #[cfg(feature = "cuda")]
+        "cuda" => Some(Device::cuda(index.unwrap_or(0))),
+        #[cfg(feature = "rocm")]
+        "rocm" => Some(Device::rocm(index.unwrap_or(0))),
+        _ => {
+            let _ = index;
+            None
+        }
+    }
+}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "webgpu"
+))]
+fn gpu(index: Option<usize>) -> DeviceKind {
+    index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)
+}
+
+/// The tensor type of a precision.
+pub(crate) fn dtype(precision: Precision) -> FloatDType {
+    match precision {
+        Precision::F16 => FloatDType::F16,
+        Precision::Bf16 => FloatDType::BF16,
+        _ => FloatDType::F32,
+    }
+}
+
+/// Whether the device computes in this precision.
+///
+/// # Errors
+///
+/// [`Error::Device`] that names the precisions that it has.
+pub(crate) fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+    let has = |precision: &Precision| device.supports_dtype(dtype(*precision));
+    if has(&precision) {
+        return Ok(());
+    }
+    let known: Vec<_> = Precision::ALL
+        .into_iter()
+        .filter(has)
+        .map(Precision::name)
+        .collect();
+    Err(Error::Device {
+        device: format!("{device:?}"),
+        reason: format!(
+            "does not compute in {precision}; it has {}",
+            known.join(", ")
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_device_is_an_error_that_names_the_known_ones() {
+        for name in ["", "abacus", "flex:1", "flex:x", ":"] {
+            let error = device_by_name(name).unwrap_err().to_string();
+            assert!(
+                error.contains("flex") || error.contains("number"),
+                "{name}: {error}"
+            );
+        }
+    }
+}

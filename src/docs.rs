@@ -1,0 +1,13 @@
+//! The pages of `docs/`.
+
+#[doc = include_str!("../docs/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("../docs/units.md")]
+pub mod units {}
+
+#[doc = include_str!("../docs/parity.md")]
+pub mod parity {}
+
+#[doc = include_str!("../docs/backends.md")]
+pub mod backends {}

@@ -1,0 +1,185 @@
+//! The edit: the one place where the crates meet.
+
+mod load;
+mod network;
+mod noise;
+mod prepare;
+mod preview;
+mod request;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use burn::tensor::Device;
+use ip2p_core::{CheckpointProfile, Precision, Result, Size};
+use ip2p_io::{EditRecord, Photo, Tokenizer};
+use ip2p_models::clip::CLIPTextModel;
+use ip2p_models::unet::UNet2DConditionModel;
+use ip2p_models::vae::AutoencoderKL;
+use ip2p_sched::SchedulerConfig;
+
+pub use load::LoadOptions;
+pub use request::EditRequest;
+pub use steps::{Step, Steps};
+
+use crate::options::EditOptions;
+
+/// A loaded checkpoint that edits photos.
+///
+/// It holds no state of an edit, so several threads may edit with one at the same time.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ip2p::{EditOptions, Editor, Photo};
+///
+/// let editor = Editor::load("instruct-pix2pix", &ip2p::device_by_name("flex")?)?;
+/// let photo = Photo::open("photo.jpg")?;
+/// let edited = editor.edit(&photo, "make it snowy", &EditOptions::default())?;
+/// edited.save("snowy.png")?;
+/// # Ok::<(), ip2p::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Editor {
+    tokenizer: Tokenizer,
+    text_encoder: CLIPTextModel,
+    vae: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    scheduler: SchedulerConfig,
+    profile: CheckpointProfile,
+    folder: PathBuf,
+    fingerprint: String,
+    device: Device,
+    precision: Precision,
+}
+
+/// An edited photo.
+#[derive(Debug, Clone)]
+pub struct Edited {
+    /// The picture.
+    pub photo: Photo,
+    /// How it was made: goes into the file, and `ip2p edit --from` reads it there.
+    pub record: EditRecord,
+    /// The size that the model worked at.
+    pub model_size: Size,
+    /// What a user should know, such as words that were cut.
+    pub warnings: Vec<String>,
+}
+
+impl Edited {
+    /// Writes the picture, with how it was made inside; the file's ending says the format.
+    ///
+    /// Returns what the format could not keep, such as transparency in a JPEG.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`](ip2p_core::Error::Image) if the ending is not one that can be written,
+    /// [`Error::Io`](ip2p_core::Error::Io) if the file cannot: an earlier file of that name is then still what it was.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Vec<String>> {
+        self.photo.save(path, Some(&self.record))
+    }
+}
+
+/// How long the parts of an edit took.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Tokens and text encoder.
+    pub text: Duration,
+    /// Fitting the photos and the autoencoder's encoder.
+    pub encode: Duration,
+    /// Each step.
+    pub steps: Vec<Duration>,
+    /// The autoencoder's decoder, and putting the pictures back at the photos' sizes.
+    pub decode: Duration,
+}
+
+impl Editor {
+    /// Edits a photo as the sentence says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if an option or the sentence makes no sense;
+    /// [`Error::NotFinite`](ip2p_core::Error::NotFinite) if the numbers ran away.
+    pub fn edit(&self, photo: &Photo, instruction: &str, options: &EditOptions) -> Result<Edited> {
+        let mut edited = self.edit_batch(&[EditRequest::new(photo, instruction)], options)?;
+        Ok(edited
+            .pop()
+            .expect("one request of one variation gives one picture"))
+    }
+
+    /// Makes several edits in one call: of different photos, in several variations.
+    ///
+    /// The pictures come in the order of the requests, a request's variations one after the other. Photos that the model
+    /// works on at one size run as one batch. A picture is the same as if it had been asked for alone, but for the last
+    /// digits of sums in another order; with [`Compat::Diffusers`](crate::Compat::Diffusers) all of a size share one
+    /// generator, and it is not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::edit`], for the first request that has any; no picture is then given.
+    pub fn edit_batch(
+        &self,
+        requests: &[EditRequest<'_>],
+        options: &EditOptions,
+    ) -> Result<Vec<Edited>> {
+        let mut done: Vec<Vec<Edited>> = requests.iter().map(|_| Vec::new()).collect();
+        for group in request::by_model_size(requests, options)? {
+            let members: Vec<_> = group.iter().map(|&index| requests[index].clone()).collect();
+            let mut steps = self.begin(&members, options)?;
+            for step in &mut steps {
+                step?;
+            }
+            let mut edited = steps.finish()?.into_iter();
+            for &index in &group {
+                done[index].extend(edited.by_ref().take(requests[index].variations));
+            }
+        }
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    /// The steps of an edit, for the caller to walk: to show progress and previews, and to stop early.
+    ///
+    /// [`Steps::finish`] gives the pictures at any time: after the last step the result, before it what there is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::edit`].
+    pub fn steps(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<Steps<'_>> {
+        self.begin(std::slice::from_ref(request), options)
+    }
+
+    /// The checkpoint's conventions.
+    #[must_use]
+    pub fn profile(&self) -> &CheckpointProfile {
+        &self.profile
+    }
+
+    /// The number format of the networks.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The checkpoint's fingerprint: [`Checkpoint::fingerprint`](ip2p_io::Checkpoint::fingerprint).
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// The folder that the checkpoint was loaded from.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn several_threads_can_share_an_editor() {
+        fn assert_shared<T: Send + Sync>() {}
+        assert_shared::<super::Editor>();
+    }
+}

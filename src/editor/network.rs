@@ -1,0 +1,130 @@
+//! The U-Net under guidance, as the denoiser that samplers ask.
+
+use burn::tensor::{FloatDType, Tensor};
+use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
+use ip2p_models::unet::UNet2DConditionModel;
+use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
+
+use crate::options::BranchExecution;
+
+/// What the network is told of each image of a batch, with and without the sentence, and of the photo.
+#[derive(Debug)]
+pub(crate) struct Conditions {
+    /// The sentences: `[batch, tokens, width]`.
+    pub(crate) context: Tensor<3>,
+    /// The empty sentence or the negative one, for each image: `[batch, tokens, width]`.
+    pub(crate) uncond_context: Tensor<3>,
+    /// The photos: `[batch, 4, height / 8, width / 8]`.
+    pub(crate) image_latents: Tensor<4>,
+}
+
+impl Conditions {
+    fn context(&self, branch: Branch) -> Tensor<3> {
+        if branch.has_text() {
+            self.context.clone()
+        } else {
+            self.uncond_context.clone()
+        }
+    }
+
+    /// The photo's latents, or zeros: the null image is zero *in latent space*, not an encoded black picture.
+    fn image_latents(&self, branch: Branch) -> Tensor<4> {
+        if branch.has_image() {
+            self.image_latents.clone()
+        } else {
+            self.image_latents.zeros_like()
+        }
+    }
+}
+
+/// The U-Net with its conditions and its guidance.
+#[derive(Debug)]
+pub(crate) struct GuidedNetwork<'a> {
+    pub(crate) unet: &'a UNet2DConditionModel,
+    pub(crate) conditions: &'a Conditions,
+    pub(crate) guidance: &'a Guidance,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) prediction: PredictionType,
+    pub(crate) execution: BranchExecution,
+    /// The type that the network computes in.
+    pub(crate) dtype: FloatDType,
+    /// The step that is being made, counted from 0: scales may change from step to step.
+    pub(crate) step: usize,
+}
+
+impl Denoiser for GuidedNetwork<'_> {
+    fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
+        let plan = self.guidance.plan(self.step);
+        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let outputs = match self.execution {
+            BranchExecution::Batched => self.run(&plan, &scaled, sigma)?,
+            BranchExecution::OneByOne => {
+                let mut outputs = Vec::with_capacity(plan.len());
+                for planned in plan.chunks(1) {
+                    outputs.extend(self.run(planned, &scaled, sigma)?);
+                }
+                outputs
+            }
+        };
+        denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)
+    }
+}
+
+impl GuidedNetwork<'_> {
+    /// Runs these branches as one batch: all images under the first, then all under the second, as the original does.
+    fn run(
+        &self,
+        plan: &[PlannedBranch],
+        scaled: &Tensor<4>,
+        sigma: f64,
+    ) -> Result<Vec<(PlannedBranch, Tensor<4>)>> {
+        let each = |of: &dyn Fn(Branch) -> Tensor<4>| {
+            Tensor::cat(plan.iter().map(|p| of(p.branch)).collect(), 0)
+        };
+        let x = each(&|_| scaled.clone());
+        // The photo's latents are joined after `c_in`: the noise level is none of theirs.
+        let image_latents = each(&|branch| self.conditions.image_latents(branch)).cast(self.dtype);
+        let input = Tensor::cat(vec![x, image_latents], 1);
+        let contexts = plan
+            .iter()
+            .map(|planned| self.conditions.context(planned.branch))
+            .collect();
+        let context: Tensor<3> = Tensor::cat(contexts, 0);
+        let [batch, ..] = input.dims();
+        let timestep = Tensor::<1>::full(
+            [batch],
+            self.schedule.timestep(sigma),
+            (&input.device(), burn::tensor::DType::F32),
+        );
+        let output = self
+            .unet
+            .forward(input.clone(), timestep.clone(), context.clone());
+        if !is_finite(&output) {
+            let layer = self.unet.first_non_finite(input, timestep, context);
+            return Err(Error::NotFinite {
+                what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
+                step: self.step + 1,
+                advice: advice(self.dtype),
+            });
+        }
+        Ok(plan
+            .iter()
+            .copied()
+            .zip(output.chunk(plan.len(), 0))
+            .collect())
+    }
+}
+
+/// Whether every number of a tensor is finite.
+pub(crate) fn is_finite<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.clone().is_finite().all().into_scalar::<bool>()
+}
+
+/// What to try when the numbers ran away.
+pub(crate) fn advice(dtype: FloatDType) -> &'static str {
+    match dtype {
+        FloatDType::F16 => "f16 overflows above 65504: try --precision bf16 or f32",
+        FloatDType::F32 => "try lower scales; if it persists the checkpoint is damaged",
+        _ => "try --precision f32",
+    }
+}

@@ -1,0 +1,53 @@
+//! Noise as tensors, from one generator for each image or one for all.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ip2p_core::{NoiseGenerator, NoiseKind};
+
+/// Where the noise of a batch comes from.
+#[derive(Debug)]
+pub(crate) struct NoiseSource {
+    generators: Vec<NoiseGenerator>,
+    /// Of the whole batch: `[batch, 4, height / 8, width / 8]`.
+    shape: [usize; 4],
+    device: Device,
+}
+
+impl NoiseSource {
+    /// A generator for each image, so that an image is the same alone as in company.
+    pub(crate) fn per_image(
+        kind: NoiseKind,
+        seeds: &[u64],
+        shape: [usize; 4],
+        device: &Device,
+    ) -> Self {
+        let generators = seeds
+            .iter()
+            .map(|&seed| NoiseGenerator::new(kind, seed))
+            .collect();
+        Self {
+            generators,
+            shape,
+            device: device.clone(),
+        }
+    }
+
+    /// One generator for the whole batch, as diffusers has it.
+    pub(crate) fn shared(kind: NoiseKind, seed: u64, shape: [usize; 4], device: &Device) -> Self {
+        Self {
+            generators: vec![NoiseGenerator::new(kind, seed)],
+            shape,
+            device: device.clone(),
+        }
+    }
+
+    /// The next noise for the batch, of variance 1.
+    pub(crate) fn next(&mut self) -> Tensor<4> {
+        let each = self.shape.iter().product::<usize>() / self.generators.len();
+        let noise: Vec<f32> = self
+            .generators
+            .iter_mut()
+            .flat_map(|generator| generator.normal(each))
+            .collect();
+        Tensor::from_data(TensorData::new(noise, self.shape), &self.device)
+    }
+}

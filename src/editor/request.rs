@@ -1,0 +1,103 @@
+//! Which photo, and what to do with it.
+
+use std::collections::BTreeMap;
+
+use ip2p_core::{Error, FitPlan, Result};
+use ip2p_io::Photo;
+
+use crate::options::EditOptions;
+
+/// The most variations of one request.
+const MAX_VARIATIONS: usize = 1000;
+
+/// A photo, a sentence, and how often to edit the one as the other says.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EditRequest<'a> {
+    /// The photo.
+    pub photo: &'a Photo,
+    /// The sentence.
+    pub instruction: &'a str,
+    /// How many pictures to make, with the seeds that follow the first: default 1.
+    pub variations: usize,
+    /// The first picture's seed: default that of the options.
+    pub seed: Option<u64>,
+}
+
+impl<'a> EditRequest<'a> {
+    /// Edits `photo` once as `instruction` says.
+    #[must_use]
+    pub fn new(photo: &'a Photo, instruction: &'a str) -> Self {
+        Self {
+            photo,
+            instruction,
+            variations: 1,
+            seed: None,
+        }
+    }
+
+    /// Makes so many pictures, with the seeds that follow the first.
+    #[must_use]
+    pub fn with_variations(mut self, variations: usize) -> Self {
+        self.variations = variations;
+        self
+    }
+
+    /// Takes this seed for the first picture.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Whether the request makes sense with these options: known before a model is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, or the photo of a size
+    /// that the options do not allow.
+    pub fn check(&self, options: &EditOptions) -> Result<()> {
+        if self.instruction.trim().is_empty() {
+            return Err(Error::setting(
+                "instruction",
+                "a sentence that says what to change",
+                "an empty one",
+            ));
+        }
+        if (1..=MAX_VARIATIONS).contains(&self.variations) {
+            return self.plan(options).map(|_| ());
+        }
+        Err(Error::setting(
+            "count",
+            format!("between 1 and {MAX_VARIATIONS}"),
+            self.variations,
+        ))
+    }
+
+    /// The seed of each variation.
+    pub(crate) fn seeds(&self, options: &EditOptions) -> impl Iterator<Item = u64> {
+        let first = self.seed.unwrap_or(options.seed);
+        (0..self.variations as u64).map(move |variation| first.wrapping_add(variation))
+    }
+
+    /// How the photo is fitted to the model's size.
+    pub(crate) fn plan(&self, options: &EditOptions) -> Result<FitPlan> {
+        options.fit().plan(self.photo.size(), options.size)
+    }
+}
+
+/// The requests' indices, those together that the model works on at one size.
+pub(crate) fn by_model_size(
+    requests: &[EditRequest<'_>],
+    options: &EditOptions,
+) -> Result<Vec<Vec<usize>>> {
+    let mut groups = BTreeMap::<_, Vec<usize>>::new();
+    for (index, request) in requests.iter().enumerate() {
+        let model = request.plan(options)?.model;
+        groups
+            .entry((model.width, model.height))
+            .or_default()
+            .push(index);
+    }
+    Ok(groups.into_values().collect())
+}

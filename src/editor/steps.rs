@@ -1,0 +1,377 @@
+//! An edit, step by step.
+
+use std::time::Instant;
+
+use burn::tensor::{FloatDType, Tensor};
+use ip2p_core::{Error, FitPlan, Guidance, Result};
+use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
+use ip2p_sched::{NoiseSchedule, Run, Sampler, Schedule, ScheduleKind};
+
+use super::network::{Conditions, GuidedNetwork, advice, is_finite};
+use super::noise::NoiseSource;
+use super::preview::previews;
+use super::request::EditRequest;
+use super::{Edited, Editor, Timings};
+use crate::device::dtype;
+use crate::options::{Compat, EditOptions};
+use crate::record::{Done, record};
+
+/// Said of variations in diffusers' mode.
+const SHARED_GENERATOR: &str = "as in diffusers, the variations share one generator: a picture but the first cannot be \
+                                made again alone";
+
+/// What a step gave, for all images of the batch.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Step {
+    /// The step, counted from 0.
+    pub index: usize,
+    /// How many there are in all.
+    pub steps: usize,
+    /// The noise level that the step left from.
+    pub sigma: f64,
+    /// The latents after it: `[batch, 4, height / 8, width / 8]`.
+    pub latents: Tensor<4>,
+    /// What the network takes the result to be, in the same shape.
+    pub denoised: Tensor<4>,
+}
+
+impl Step {
+    /// What the results roughly look like, at an eighth of the size, without the autoencoder: one for each image.
+    #[must_use]
+    pub fn previews(&self) -> Vec<RgbPicture> {
+        previews(&self.denoised)
+    }
+}
+
+/// An edit under way: an iterator over its steps.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use ip2p::{EditOptions, EditRequest, Editor, Photo};
+/// # fn main() -> ip2p::Result<()> {
+/// # let editor = Editor::load("instruct-pix2pix", &ip2p::device_by_name("flex")?)?;
+/// # let photo = Photo::open("photo.jpg")?;
+/// let request = EditRequest::new(&photo, "make it snowy");
+/// let mut steps = editor.steps(&request, &EditOptions::default())?;
+/// for step in &mut steps {
+///     let step = step?;
+///     println!("step {} of {}", step.index + 1, step.steps);
+///     if step.sigma < 1.0 {
+///         break;
+///     }
+/// }
+/// // After a break: the picture as the network takes it to be by now.
+/// let edited = steps.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Steps<'a> {
+    editor: &'a Editor,
+    options: EditOptions,
+    guidance: Guidance,
+    schedule: Schedule,
+    conditions: Conditions,
+    run: Run,
+    noise: NoiseSource,
+    /// The network's last word on what the result is, if a step was made.
+    denoised: Option<Tensor<4>>,
+    done: usize,
+    failed: bool,
+    images: Vec<Image>,
+    timings: Timings,
+}
+
+/// One picture of the batch: what is needed to give it back.
+#[derive(Debug)]
+struct Image {
+    photo: Photo,
+    plan: FitPlan,
+    instruction: String,
+    seed: u64,
+    warnings: Vec<String>,
+}
+
+impl Editor {
+    /// Begins the edits of photos that the model works on at one size.
+    pub(super) fn begin(
+        &self,
+        requests: &[EditRequest<'_>],
+        options: &EditOptions,
+    ) -> Result<Steps<'_>> {
+        options.check()?;
+        options.vae.check(self.vae.config().vae_scale_factor())?;
+        requests
+            .iter()
+            .try_for_each(|request| request.check(options))?;
+        let plans = requests
+            .iter()
+            .map(|request| request.plan(options))
+            .collect::<Result<Vec<_>>>()?;
+        let (schedule, sampler) = self.schedule(options)?;
+        let (guidance, guidance_warning) = self.guidance(options);
+
+        let started = Instant::now();
+        let (context, uncond_context, mut warnings) = self.encode_texts(requests, options)?;
+        let text = started.elapsed();
+        let started = Instant::now();
+        let image_latents = self.encode_photos(requests, &plans, options)?;
+        if !is_finite(&image_latents) {
+            return Err(self.encoder_ran_away());
+        }
+        let encode = started.elapsed();
+
+        let mut images = Vec::new();
+        for ((request, plan), warnings) in requests.iter().zip(plans).zip(&mut warnings) {
+            warnings.extend(guidance_warning.clone());
+            if options.compat == Compat::Diffusers && request.variations > 1 {
+                warnings.push(SHARED_GENERATOR.to_owned());
+            }
+            images.extend(request.seeds(options).map(|seed| Image {
+                photo: request.photo.clone(),
+                plan,
+                instruction: request.instruction.to_owned(),
+                seed,
+                warnings: warnings.clone(),
+            }));
+        }
+        let shape = image_latents.dims();
+        let seeds: Vec<_> = images.iter().map(|image| image.seed).collect();
+        let mut noise = match options.compat {
+            Compat::Diffusers => NoiseSource::shared(options.noise, seeds[0], shape, &self.device),
+            _ => NoiseSource::per_image(options.noise, &seeds, shape, &self.device),
+        };
+        let run = sampler.begin(&schedule, schedule.initial_latents(noise.next()))?;
+        Ok(Steps {
+            editor: self,
+            options: options.clone(),
+            guidance,
+            schedule,
+            conditions: Conditions {
+                context,
+                uncond_context,
+                image_latents,
+            },
+            run,
+            noise,
+            denoised: None,
+            done: 0,
+            failed: false,
+            images,
+            timings: Timings {
+                text,
+                encode,
+                ..Timings::default()
+            },
+        })
+    }
+
+    /// The sigmas of an edit, and the sampler that walks them.
+    fn schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
+        let (schedule, sampler) = match options.compat {
+            Compat::Diffusers => self.diffusers_schedule(options)?,
+            _ => {
+                let noise = NoiseSchedule::new(&self.profile)?;
+                let schedule = Schedule::for_sampler(
+                    &noise,
+                    options.sampler,
+                    &options.schedule,
+                    options.steps,
+                )?;
+                (schedule, Sampler::new(options.sampler))
+            }
+        };
+        match options.eta {
+            Some(eta) => Ok((schedule, sampler.with_eta(eta))),
+            None => Ok((schedule, sampler)),
+        }
+    }
+
+    /// The schedule of diffusers' scheduler of the sampler's name, with the settings of the checkpoint's folder.
+    fn diffusers_schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
+        if options.schedule != ScheduleKind::Normal {
+            let expected = "left out with --compat diffusers, where the checkpoint's scheduler_config.json says it";
+            return Err(Error::setting("schedule", expected, &options.schedule));
+        }
+        let schedule = self.scheduler.schedule(options.sampler, options.steps)?;
+        Ok((schedule, self.scheduler.sampler(options.sampler)?))
+    }
+
+    /// The guidance of an edit, and a warning where it is not what was asked for.
+    fn guidance(&self, options: &EditOptions) -> (Guidance, Option<String>) {
+        let asked = options.guidance(&self.profile);
+        if options.compat != Compat::Diffusers {
+            return (asked, None);
+        }
+        // `do_classifier_free_guidance`, pipeline_stable_diffusion_instruct_pix2pix.py:920 of diffusers 0.42.
+        let scales = (0..options.steps).map(|step| {
+            match (asked.text_scale.at(step), asked.image_scale.at(step)) {
+                (text, image) if text > 1.0 && image >= 1.0 => (text, image),
+                _ => (1.0, 1.0),
+            }
+        });
+        let (text, image): (Vec<_>, Vec<_>) = scales.unzip();
+        let off = text.contains(&1.0).then(|| {
+            "diffusers turns guidance off where the text scale is 1 or less or the image scale below 1: so it is here, in \
+             its compat mode"
+                .to_owned()
+        });
+        (
+            Guidance {
+                text_scale: text.into(),
+                image_scale: image.into(),
+                ..asked
+            },
+            off,
+        )
+    }
+
+    fn encoder_ran_away(&self) -> Error {
+        Error::NotFinite {
+            what: "the autoencoder's encoder".into(),
+            step: 0,
+            advice: advice(dtype(self.precision)),
+        }
+    }
+}
+
+impl Iterator for Steps<'_> {
+    type Item = Result<Step>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let started = Instant::now();
+        let mut network = GuidedNetwork {
+            unet: &self.editor.unet,
+            conditions: &self.conditions,
+            guidance: &self.guidance,
+            schedule: &self.schedule,
+            prediction: self.editor.profile.prediction,
+            execution: self.options.branches,
+            dtype: dtype(self.editor.precision),
+            step: self.done,
+        };
+        let noise = &mut self.noise;
+        let step = match self.run.step(&mut network, &mut || noise.next()) {
+            Ok(step) => step?,
+            Err(error) => {
+                self.failed = true;
+                return Some(Err(error));
+            }
+        };
+        self.timings.steps.push(started.elapsed());
+        self.done += 1;
+        self.denoised = Some(step.denoised.clone());
+        Some(Ok(Step {
+            index: step.index,
+            steps: self.schedule.steps().len(),
+            sigma: step.sigma,
+            latents: step.latents,
+            denoised: step.denoised,
+        }))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.schedule.steps().len() - self.done;
+        (if self.failed { 0 } else { left }, Some(left))
+    }
+}
+
+impl Steps<'_> {
+    /// How many steps there are in all.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.schedule.steps().len()
+    }
+
+    /// How long the parts took until now.
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Decodes the pictures: after the last step the results, before it what the network takes them to be by now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] if no step was made, so that there is nothing to show; [`Error::NotFinite`] if the numbers ran
+    /// away.
+    pub fn finish(self) -> Result<Vec<Edited>> {
+        self.finish_timed().map(|(edited, _)| edited)
+    }
+
+    /// As [`Self::finish`], with how long all of it took.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::finish`].
+    pub fn finish_timed(mut self) -> Result<(Vec<Edited>, Timings)> {
+        let started = Instant::now();
+        let denoised = self.denoised.take().ok_or(Error::Stopped)?;
+        let complete = self.done == self.schedule.steps().len();
+        let latents = if complete {
+            self.run.into_latents()
+        } else {
+            denoised
+        };
+        let images = std::mem::take(&mut self.images);
+        let mut edited = Vec::with_capacity(images.len());
+        for (image, latents) in images.into_iter().zip(latents.split(1, 0)) {
+            let photo = self
+                .editor
+                .decode(latents, &image, &self.options, self.done)?;
+            let done = Done {
+                instruction: &image.instruction,
+                seed: image.seed,
+                plan: &image.plan,
+                steps: (self.done, self.schedule.steps().len()),
+            };
+            edited.push(Edited {
+                record: record(self.editor, &self.options, &done),
+                photo,
+                model_size: image.plan.model,
+                warnings: image.warnings,
+            });
+        }
+        self.timings.decode = started.elapsed();
+        Ok((edited, self.timings))
+    }
+}
+
+impl Editor {
+    /// The picture of one image's latents, at the size that it is given back at.
+    fn decode(
+        &self,
+        latents: Tensor<4>,
+        image: &Image,
+        options: &EditOptions,
+        step: usize,
+    ) -> Result<Photo> {
+        let unscaled = (latents / self.profile.scaling_factor).cast(dtype(self.precision));
+        let rgb = self.vae.decode_with(unscaled.clone(), options.vae);
+        if !is_finite(&rgb) {
+            let layer = self.vae.first_non_finite(unscaled);
+            return Err(Error::NotFinite {
+                what: format!(
+                    "the autoencoder's {}",
+                    layer.unwrap_or_else(|| "decoder".into())
+                ),
+                step,
+                advice: advice(dtype(self.precision)),
+            });
+        }
+        let rounding = match options.compat {
+            Compat::Original => Rounding::Truncate,
+            _ => Rounding::Nearest,
+        };
+        let picture = from_tensor(rgb.cast(FloatDType::F32), rounding)?;
+        if options.keeps_model_size() {
+            return Ok(picture.into());
+        }
+        restore(&picture, &image.plan, &image.photo)
+    }
+}

@@ -1,0 +1,266 @@
+//! What can be said about an edit besides the photo and the sentence.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ip2p_core::CheckpointProfile;
+use ip2p_core::{Error, FitPolicy, Guidance, NoiseKind, Result, ScaleSchedule, TargetSize};
+use ip2p_models::vae::VaeOptions;
+use ip2p_sched::{SamplerKind, ScheduleKind};
+use serde::{Deserialize, Serialize};
+
+/// Whose picture to give, to the rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Compat {
+    /// Ours: any scale does what the formula says, each image has a generator of its own, and the result has the
+    /// photo's size.
+    #[default]
+    None,
+    /// That of the original repository (`edit_cli.py` at `0dffd1e`), run on the CPU in `f32`: its resize, its noise
+    /// order, its truncation to bytes, its output size.
+    Original,
+    /// That of diffusers' `StableDiffusionInstructPix2PixPipeline`: its resize, the schedule of its scheduler of the
+    /// sampler's name, one generator for all images of a call, its output size, and its rule that a text scale of 1
+    /// or less, or an image scale below 1, turns guidance off.
+    Diffusers,
+}
+
+impl Compat {
+    /// Every mode there is.
+    pub const ALL: [Self; 3] = [Self::None, Self::Original, Self::Diffusers];
+
+    /// The name, as the command spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Original => "original",
+            Self::Diffusers => "diffusers",
+        }
+    }
+
+    /// How a photo is fitted where nothing else is asked for.
+    #[must_use]
+    pub fn fit(self) -> FitPolicy {
+        match self {
+            Self::None => FitPolicy::default(),
+            Self::Original => FitPolicy::Original,
+            Self::Diffusers => FitPolicy::Diffusers,
+        }
+    }
+}
+
+impl fmt::Display for Compat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Compat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        found.ok_or_else(|| Error::setting("compat", "none, original or diffusers", text))
+    }
+}
+
+/// The size that the result is given back at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputSize {
+    /// The photo's own size, or the model's in a [`Compat`] mode.
+    #[default]
+    Photo,
+    /// The size that the model worked at.
+    Model,
+}
+
+/// How the branches of guidance are run: with equal results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BranchExecution {
+    /// As one batch.
+    #[default]
+    Batched,
+    /// One after another: a third of the memory for activations.
+    OneByOne,
+}
+
+/// How an edit is made.
+///
+/// [`Default`] is the paper's choice: text scale 7.5, image scale 1.5, the Euler ancestral sampler; with 20 steps.
+///
+/// # Examples
+///
+/// ```
+/// use ip2p::{EditOptions, SamplerKind};
+///
+/// let options = EditOptions::default()
+///     .with_steps(30)
+///     .with_sampler(SamplerKind::DpmPp2m)
+///     .with_image_scale(1.2)
+///     .with_seed(42);
+/// options.check()?;
+/// # Ok::<(), ip2p::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EditOptions {
+    /// How many sigmas the noise is taken through: default 20.
+    pub steps: usize,
+    /// How one sigma follows from another: default Euler ancestral.
+    pub sampler: SamplerKind,
+    /// How much fresh noise a step adds, 0 to 1, for samplers that add any: default the sampler's own.
+    pub eta: Option<f64>,
+    /// Where the sigmas lie: default [`ScheduleKind::Normal`].
+    pub schedule: ScheduleKind,
+    /// How strongly to follow the sentence: default the checkpoint's, 7.5 for InstructPix2Pix.
+    pub text_scale: Option<ScaleSchedule>,
+    /// How closely to keep the photo: default the checkpoint's, 1.5 for InstructPix2Pix.
+    pub image_scale: Option<ScaleSchedule>,
+    /// How far the result's standard deviation is pulled to that of the text-and-image branch, 0 to 1: default 0.
+    pub guidance_rescale: f64,
+    /// What the picture should not show: stands in both branches without the sentence. Default none.
+    pub negative: Option<String>,
+    /// The seed of the first image's noise; image *i* has `seed + i`. Default 0.
+    pub seed: u64,
+    /// Whose noise a seed gives: default [`NoiseKind::TorchCpu`].
+    pub noise: NoiseKind,
+    /// The size that the model works at: default a longer side of 512.
+    pub size: TargetSize,
+    /// How the photo is fitted to that size: default the compat mode's, [`FitPolicy::Contain`] in none.
+    pub fit: Option<FitPolicy>,
+    /// Whose picture to give: default ours.
+    pub compat: Compat,
+    /// The size that the result is given back at: default the photo's.
+    pub output_size: OutputSize,
+    /// How the branches of guidance are run: default as one batch.
+    pub branches: BranchExecution,
+    /// By what parts pictures go through the autoencoder: default whole.
+    pub vae: VaeOptions,
+}
+
+impl Default for EditOptions {
+    fn default() -> Self {
+        Self {
+            steps: 20,
+            sampler: SamplerKind::EulerAncestral,
+            eta: None,
+            schedule: ScheduleKind::Normal,
+            text_scale: None,
+            image_scale: None,
+            guidance_rescale: 0.0,
+            negative: None,
+            seed: 0,
+            noise: NoiseKind::TorchCpu,
+            size: TargetSize::default(),
+            fit: None,
+            compat: Compat::None,
+            output_size: OutputSize::Photo,
+            branches: BranchExecution::Batched,
+            vae: VaeOptions::default(),
+        }
+    }
+}
+
+/// Setters of the same names: `with_steps(30)`.
+macro_rules! setters {
+    ($($setter:ident $field:ident: $type:ty = $value:expr;)*) => {
+        impl EditOptions {
+            $(
+                #[doc = concat!("Sets [`EditOptions::", stringify!($field), "`].")]
+                #[must_use]
+                pub fn $setter(mut self, $field: $type) -> Self {
+                    self.$field = $value;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    with_steps steps: usize = steps;
+    with_sampler sampler: SamplerKind = sampler;
+    with_eta eta: f64 = Some(eta);
+    with_schedule schedule: ScheduleKind = schedule;
+    with_text_scale text_scale: impl Into<ScaleSchedule> = Some(text_scale.into());
+    with_image_scale image_scale: impl Into<ScaleSchedule> = Some(image_scale.into());
+    with_guidance_rescale guidance_rescale: f64 = guidance_rescale;
+    with_negative negative: impl Into<String> = Some(negative.into());
+    with_seed seed: u64 = seed;
+    with_noise noise: NoiseKind = noise;
+    with_size size: TargetSize = size;
+    with_fit fit: FitPolicy = Some(fit);
+    with_compat compat: Compat = compat;
+    with_output_size output_size: OutputSize = output_size;
+    with_branches branches: BranchExecution = branches;
+    with_vae vae: VaeOptions = vae;
+}
+
+/// The most steps that a schedule can have: one for each training timestep.
+const MAX_STEPS: usize = 1000;
+
+impl EditOptions {
+    /// Whether the settings make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] that names the first setting that does not.
+    pub fn check(&self) -> Result<()> {
+        let within = |name, value: usize, most: usize| {
+            if (1..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::setting(name, format!("between 1 and {most}"), value))
+        };
+        within("steps", self.steps, MAX_STEPS)?;
+        match self.eta {
+            Some(eta) if !self.sampler.has_eta() => {
+                let expected = format!(
+                    "left out: the sampler {} draws no fresh noise",
+                    self.sampler
+                );
+                return Err(Error::setting("eta", expected, eta));
+            }
+            Some(eta) if !(0.0..=1.0).contains(&eta) => {
+                return Err(Error::setting("eta", "between 0 and 1", eta));
+            }
+            _ => {}
+        }
+        if let Some(steps) = self.schedule.steps()
+            && steps != self.steps
+        {
+            return Err(Error::setting(
+                "steps",
+                format!("{steps}, as the schedule has"),
+                self.steps,
+            ));
+        }
+        self.guidance(&CheckpointProfile::default()).check()
+    }
+
+    /// The guidance of an edit with a checkpoint of this profile.
+    pub(crate) fn guidance(&self, profile: &CheckpointProfile) -> Guidance {
+        let scale =
+            |own: &Option<ScaleSchedule>, default: f64| own.clone().unwrap_or(default.into());
+        let text_scale = scale(&self.text_scale, profile.text_scale);
+        let image_scale = scale(&self.image_scale, profile.image_scale);
+        Guidance::new(text_scale, image_scale)
+            .with_formula(profile.guidance)
+            .with_rescale(self.guidance_rescale)
+    }
+
+    /// How the photo is fitted.
+    pub(crate) fn fit(&self) -> FitPolicy {
+        self.fit.unwrap_or(self.compat.fit())
+    }
+
+    /// Whether the result is given back at the model's size.
+    pub(crate) fn keeps_model_size(&self) -> bool {
+        self.output_size == OutputSize::Model || self.compat != Compat::None
+    }
+}

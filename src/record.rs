@@ -1,0 +1,81 @@
+//! Between an edit's options and the record of it that a picture holds.
+
+use ip2p_core::{FitPlan, Result};
+use ip2p_io::EditRecord;
+
+use crate::editor::Editor;
+use crate::options::{EditOptions, OutputSize};
+
+/// What was done to one photo.
+pub(crate) struct Done<'a> {
+    pub(crate) instruction: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) plan: &'a FitPlan,
+    /// The steps that were made, and how many there would have been.
+    pub(crate) steps: (usize, usize),
+}
+
+/// The record of an edit.
+pub(crate) fn record(editor: &Editor, options: &EditOptions, done: &Done<'_>) -> EditRecord {
+    let guidance = options.guidance(editor.profile());
+    let (made, all) = done.steps;
+    EditRecord {
+        instruction: done.instruction.to_owned(),
+        negative: options.negative.clone(),
+        photo_size: Some(done.plan.photo),
+        model: Some(editor.profile().name.clone()),
+        model_path: Some(editor.folder().to_string_lossy().into_owned()),
+        model_hash: Some(editor.fingerprint().to_owned()),
+        steps: options.steps,
+        steps_done: (made < all).then_some(made),
+        sampler: options.sampler.to_string(),
+        eta: options.eta,
+        schedule: options.schedule.to_string(),
+        text_scale: guidance.text_scale,
+        image_scale: guidance.image_scale,
+        guidance_formula: guidance.formula,
+        guidance_rescale: guidance.rescale,
+        seed: done.seed,
+        noise: options.noise,
+        size: options.size,
+        fit: options.fit(),
+        model_size: Some(done.plan.model),
+        keep_model_size: options.output_size == OutputSize::Model,
+        compat: options.compat.to_string(),
+        precision: editor.precision(),
+        ..EditRecord::default()
+    }
+}
+
+impl EditOptions {
+    /// The options of the edit that a record tells of.
+    ///
+    /// What a record does not hold, because it does not change the picture, has its default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) for a name that this version does not know.
+    pub fn from_record(record: &EditRecord) -> Result<Self> {
+        Ok(Self {
+            steps: record.steps,
+            sampler: record.sampler.parse()?,
+            eta: record.eta,
+            schedule: record.schedule.parse()?,
+            text_scale: Some(record.text_scale.clone()),
+            image_scale: Some(record.image_scale.clone()),
+            guidance_rescale: record.guidance_rescale,
+            negative: record.negative.clone(),
+            seed: record.seed,
+            noise: record.noise,
+            size: record.size,
+            fit: Some(record.fit),
+            compat: record.compat.parse()?,
+            output_size: if record.keep_model_size {
+                OutputSize::Model
+            } else {
+                OutputSize::Photo
+            },
+            ..Self::default()
+        })
+    }
+}

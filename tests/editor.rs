@@ -1,0 +1,226 @@
+//! What the facade promises, with the tiny checkpoint.
+
+use std::thread;
+
+use ip2p::{
+    Compat, EditOptions, EditRequest, Editor, Error, FitPolicy, OutputSize, Photo, RgbPicture,
+    Size, TargetSize,
+};
+use ip2p_testing::{device, fixture};
+
+fn editor() -> Editor {
+    Editor::load(fixture("tiny-ip2p"), &device()).unwrap()
+}
+
+/// A photo of `width` by `height` pixels with something to see on it.
+fn photo(width: u32, height: u32) -> Photo {
+    let pixel = |i: u32| [(i * 7 % 256), (i / width * 3 % 256), (i % width * 2 % 256)];
+    let rgb = (0..width * height)
+        .flat_map(pixel)
+        .map(|value| u8::try_from(value).unwrap())
+        .collect();
+    RgbPicture::new(Size::new(width, height), rgb)
+        .unwrap()
+        .into()
+}
+
+fn quick() -> EditOptions {
+    EditOptions::default()
+        .with_steps(2)
+        .with_size(TargetSize::Side(64))
+        .with_seed(5)
+}
+
+#[test]
+fn the_result_has_the_photos_own_size() {
+    let photo = photo(150, 90);
+    let editor = editor();
+    for fit in FitPolicy::ALL {
+        let edited = editor
+            .edit(&photo, "make it snowy", &quick().with_fit(fit))
+            .unwrap();
+        assert_eq!(edited.photo.size(), Size::new(150, 90), "{fit}");
+        assert_ne!(edited.photo.rgb(), photo.rgb(), "{fit}");
+    }
+    let options = quick().with_output_size(OutputSize::Model);
+    let edited = editor.edit(&photo, "make it snowy", &options).unwrap();
+    assert_eq!(edited.photo.size(), edited.model_size);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let edit = |seed| {
+        editor
+            .edit(&photo, "make it snowy", &quick().with_seed(seed))
+            .unwrap()
+            .photo
+    };
+    assert_eq!(edit(1).rgb(), edit(1).rgb());
+    assert_ne!(edit(1).rgb(), edit(2).rgb());
+}
+
+#[test]
+fn an_image_is_the_same_alone_and_in_company() {
+    let editor = editor();
+    let photos = [photo(64, 64), photo(96, 64), photo(72, 72)];
+    let requests = [
+        EditRequest::new(&photos[0], "make it snowy").with_variations(2),
+        EditRequest::new(&photos[1], "turn the car red").with_seed(9),
+        EditRequest::new(&photos[2], "as a watercolour painting"),
+    ];
+    let together = editor.edit_batch(&requests, &quick()).unwrap();
+    let alone = [
+        editor.edit(&photos[0], "make it snowy", &quick()),
+        editor.edit(&photos[0], "make it snowy", &quick().with_seed(6)),
+        editor.edit(&photos[1], "turn the car red", &quick().with_seed(9)),
+        editor.edit(&photos[2], "as a watercolour painting", &quick()),
+    ];
+    assert_eq!(together.len(), alone.len());
+    for (together, alone) in together.iter().zip(alone) {
+        let alone = alone.unwrap();
+        assert_eq!(together.record.seed, alone.record.seed);
+        let pairs = together
+            .photo
+            .rgb()
+            .pixels()
+            .iter()
+            .zip(alone.photo.rgb().pixels());
+        let furthest = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(
+            furthest <= 1,
+            "{}: furthest {furthest}",
+            together.record.instruction
+        );
+    }
+}
+
+#[test]
+fn a_walk_can_be_left_early_with_what_there_is() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let request = EditRequest::new(&photo, "make it snowy");
+    let mut steps = editor.steps(&request, &quick().with_steps(4)).unwrap();
+    assert_eq!(steps.size_hint(), (4, Some(4)));
+    let step = steps.next().unwrap().unwrap();
+    let previews = step.previews();
+    assert_eq!((previews.len(), previews[0].size()), (1, Size::new(8, 8)));
+    let partial = steps.finish().unwrap().remove(0);
+    assert_eq!(partial.photo.size(), photo.size());
+    assert_eq!(partial.record.steps_done, Some(1));
+}
+
+#[test]
+fn a_walk_without_a_step_has_nothing_to_show() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let request = EditRequest::new(&photo, "make it snowy");
+    let steps = editor.steps(&request, &quick()).unwrap();
+    assert!(matches!(steps.finish(), Err(Error::Stopped)));
+}
+
+#[test]
+fn threads_share_an_editor() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let edit = || {
+        editor
+            .edit(&photo, "make it snowy", &quick())
+            .unwrap()
+            .photo
+    };
+    let expected = edit();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(edit)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap().rgb(), expected.rgb());
+        }
+    });
+}
+
+#[test]
+fn scales_do_what_the_formula_says_below_one_too() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let edit = |text: f64, image: f64| {
+        let options = quick().with_text_scale(text).with_image_scale(image);
+        editor
+            .edit(&photo, "make it snowy", &options)
+            .unwrap()
+            .photo
+    };
+    // At text scale 0 the sentence does not count, so another one gives the same picture.
+    let options = quick().with_text_scale(0.0).with_image_scale(0.5);
+    let other = editor
+        .edit(&photo, "turn the car red", &options)
+        .unwrap()
+        .photo;
+    assert_eq!(edit(0.0, 0.5).rgb(), other.rgb());
+    assert_ne!(edit(0.9, 0.5).rgb(), other.rgb());
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let cases = [
+        ("steps", quick().with_steps(0)),
+        ("steps", quick().with_steps(1001)),
+        ("text_scale", quick().with_text_scale(f64::NAN)),
+        ("image_scale", quick().with_image_scale(f64::INFINITY)),
+        ("guidance_rescale", quick().with_guidance_rescale(1.5)),
+        ("eta", quick().with_eta(-0.1)),
+        ("size", quick().with_size(TargetSize::Side(100))),
+    ];
+    for (name, options) in cases {
+        let error = editor.edit(&photo, "make it snowy", &options).unwrap_err();
+        assert!(error.to_string().starts_with(name), "{name}: {error}");
+    }
+    for instruction in ["", " \n"] {
+        let error = editor.edit(&photo, instruction, &quick()).unwrap_err();
+        assert!(error.to_string().starts_with("instruction"), "{error}");
+    }
+}
+
+#[test]
+fn words_that_the_text_encoder_does_not_get_are_shown() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let long = "make it snowy and ".repeat(30) + "add a walrus";
+    let edited = editor.edit(&photo, &long, &quick()).unwrap();
+    assert!(
+        edited
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("walrus")),
+        "{:?}",
+        edited.warnings
+    );
+}
+
+#[test]
+fn diffusers_mode_says_when_it_turns_guidance_off() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let options = quick().with_compat(Compat::Diffusers).with_image_scale(0.9);
+    let edited = editor.edit(&photo, "make it snowy", &options).unwrap();
+    assert!(
+        edited
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("guidance off")),
+        "{:?}",
+        edited.warnings
+    );
+}
+
+#[test]
+fn a_record_gives_back_the_options_that_it_was_made_with() {
+    let (editor, photo) = (editor(), photo(64, 64));
+    let options = quick()
+        .with_text_scale(vec![9.0, 3.0])
+        .with_negative("rain, \"fog\"\nand night")
+        .with_fit(FitPolicy::Stretch)
+        .with_sampler(ip2p::SamplerKind::Ddim)
+        .with_eta(0.5);
+    let edited = editor.edit(&photo, "make it snowy", &options).unwrap();
+    let again = EditOptions::from_record(&edited.record).unwrap();
+    let repeated = editor
+        .edit(&photo, &edited.record.instruction, &again)
+        .unwrap();
+    assert_eq!(repeated.photo.rgb(), edited.photo.rgb());
+    assert_eq!(repeated.record, edited.record);
+}
