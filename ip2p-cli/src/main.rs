@@ -1,2 +1,35 @@
 //! The `ip2p` command.
-fn main() {}
+
+mod args;
+mod edit;
+mod exit;
+mod generate;
+mod inspect;
+mod memory;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Edit(args) => edit::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Man { folder } => generate::man(&folder),
+        Command::Completions { shell } => {
+            generate::completions(shell);
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            exit::tell(&format!("error: {}", exit::message(&error)));
+            exit::code(&error)
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The command line: names, defaults and help.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use ip2p::{
+    Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind, TargetSize,
+};
+
+/// Edit a photo from a sentence, with InstructPix2Pix.
+#[derive(Debug, Parser)]
+#[command(name = "ip2p", version, propagate_version = true, after_help = crate::exit::HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Edit a photo as a sentence says.
+    Edit(Box<EditArgs>),
+    /// Say what a checkpoint is, or how a picture was made.
+    Inspect(InspectArgs),
+    /// Write a shell's completions to standard output.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder.
+    Man {
+        /// The folder, which must exist.
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+}
+
+/// `ip2p edit`.
+#[derive(Debug, Args)]
+pub(crate) struct EditArgs {
+    /// The photo: PNG, JPEG, WebP, BMP, TIFF or GIF. With --from, default the photo of that edit.
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "from")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// What to do with it: "make it snowy". With --from, default the sentence of that edit.
+    #[arg(required_unless_present = "from")]
+    pub(crate) instruction: Option<String>,
+
+    /// Where to write the picture; the ending says the format [default: INPUT-edited.png, never over another file]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The checkpoint: a folder as diffusers writes it.
+    #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
+    pub(crate) model: Option<PathBuf>,
+
+    /// What the picture should not show.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) negative: Option<String>,
+
+    /// How many steps the noise is taken away in [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<usize>,
+
+    /// How one step follows from another [default: euler-a]
+    #[arg(long, value_name = "NAME", value_parser = named::<SamplerKind>(SamplerKind::ALL.map(SamplerKind::name)))]
+    pub(crate) sampler: Option<SamplerKind>,
+
+    /// Where the noise levels of the steps lie [default: normal]
+    #[arg(long, value_name = "NAME", value_parser = schedule)]
+    pub(crate) schedule: Option<ScheduleKind>,
+
+    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5]
+    #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
+    pub(crate) text_scale: Option<ScaleSchedule>,
+
+    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5]
+    #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
+    pub(crate) image_scale: Option<ScaleSchedule>,
+
+    /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: 0]
+    #[arg(long, value_name = "X")]
+    pub(crate) guidance_rescale: Option<f64>,
+
+    /// How much fresh noise a step adds, 0 to 1 [default: the sampler's]
+    #[arg(long, value_name = "X")]
+    pub(crate) eta: Option<f64>,
+
+    /// The seed of the noise [default: a new one, which is printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Whose noise a seed gives [default: torch-cpu]
+    #[arg(long, value_name = "NAME", value_parser = named::<NoiseKind>(NoiseKind::ALL.map(NoiseKind::name)))]
+    pub(crate) noise: Option<NoiseKind>,
+
+    /// How many variations to make, with the seeds that follow [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+
+    /// The size that the model works at: its longer side, or both [default: 512]
+    #[arg(long, value_name = "N|WxH")]
+    pub(crate) size: Option<TargetSize>,
+
+    /// How the photo is fitted to that size [default: contain, or the compat mode's]
+    #[arg(long, value_name = "POLICY", value_parser = named::<FitPolicy>(FitPolicy::ALL.map(FitPolicy::name)))]
+    pub(crate) fit: Option<FitPolicy>,
+
+    /// Whose picture to give, to the rounding [default: none]
+    #[arg(long, value_name = "MODE", value_parser = named::<Compat>(Compat::ALL.map(Compat::name)))]
+    pub(crate) compat: Option<Compat>,
+
+    /// Leave the result at the size that the model worked at.
+    #[arg(long)]
+    pub(crate) keep_model_size: bool,
+
+    /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+
+    /// The number format of the networks [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = named::<Precision>(Precision::ALL.map(Precision::name)))]
+    pub(crate) precision: Option<Precision>,
+
+    /// Run the branches of guidance one after another: slower on a GPU, a third of the memory.
+    #[arg(long)]
+    pub(crate) low_memory: bool,
+
+    /// Repeat the edit that made this picture; options given here win.
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// `ip2p inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A checkpoint's folder, or a picture that ip2p made.
+    #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+
+    /// List each weight's name, type and shape.
+    #[arg(long)]
+    pub(crate) weights: bool,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is printed while an edit runs.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Print one JSON object with every setting, the times and the peak memory, and nothing else on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print only errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// A value that is one of these names: clap lists them in its help, completions and errors.
+fn named<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = ip2p::Error> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
+}
+
+/// A schedule's name, or its sigmas: `14.6,6.2,2.5,1,0.4,0`.
+fn schedule(text: &str) -> Result<ScheduleKind, ip2p::Error> {
+    text.parse()
+}
+
+/// One scale, or one for each step: `9,7.5,3`.
+fn scale(text: &str) -> Result<ScaleSchedule, String> {
+    let numbers: Result<Vec<f64>, _> = text
+        .split(',')
+        .map(|number| number.trim().parse())
+        .collect();
+    match numbers
+        .map_err(|_| "a number, or several with commas between them, was expected".to_owned())?
+        .as_slice()
+    {
+        [one] => Ok((*one).into()),
+        several => Ok(several.to_vec().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_scale_is_a_number_or_a_list() {
+        assert_eq!(scale("7.5"), Ok(ScaleSchedule::Constant(7.5)));
+        assert_eq!(scale("-1"), Ok(ScaleSchedule::Constant(-1.0)));
+        assert_eq!(scale("9, 3"), Ok(ScaleSchedule::PerStep(vec![9.0, 3.0])));
+        for text in ["", "x", "1,,2", "1;2"] {
+            assert!(scale(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! `ip2p edit`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ip2p::{
+    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, LoadOptions,
+    OutputSize, Photo, Result, Timings, device_by_name,
+};
+use serde::Serialize;
+
+use crate::args::EditArgs;
+use crate::output::{self, default_output, numbered};
+use crate::progress::Progress;
+use crate::{exit, memory};
+
+/// What to edit, with what: the command line, and beneath it the record of `--from`.
+struct Job {
+    input: PathBuf,
+    instruction: String,
+    model: PathBuf,
+    options: EditOptions,
+    load: LoadOptions,
+    device: String,
+    count: usize,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    outputs: Vec<Output<'a>>,
+    device: &'a str,
+    times: Times,
+    /// Null where the system does not tell.
+    peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    file: &'a Path,
+    /// Every setting of the edit, as the file itself holds it.
+    settings: &'a EditRecord,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Times {
+    load_s: f64,
+    text_s: f64,
+    encode_s: f64,
+    steps_s: Vec<f64>,
+    decode_s: f64,
+    write_s: f64,
+    total_s: f64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &EditArgs) -> Result<()> {
+    let started = Instant::now();
+    let progress = Progress::new(args.report.quiet);
+    let stop = stop_on_ctrl_c();
+    let job = job(args)?;
+    // What can be known to be wrong is said before gigabytes are loaded.
+    job.options.check()?;
+    let outputs = outputs(args, &job)?;
+    let photo = Photo::open(&job.input)?;
+    let request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
+    request.check(&job.options)?;
+    let editor = load(&job, progress)?;
+    let load = started.elapsed();
+
+    let (mut edited, timings) = edit(&editor, &request, &job.options, progress, &stop)?;
+    let writing = Instant::now();
+    let mut report = Vec::new();
+    for (edited, file) in edited.iter_mut().zip(&outputs) {
+        edited.record.input = Some(job.input.to_string_lossy().into_owned());
+        edited.record.device = Some(job.device.clone());
+        let mut warnings = edited.warnings.clone();
+        warnings.extend(edited.save(file)?);
+        report.push(Output {
+            file,
+            settings: &edited.record,
+            warnings,
+        });
+    }
+    let times = times(load, &timings, writing.elapsed(), started.elapsed());
+    print(
+        args,
+        &Report {
+            outputs: report,
+            device: &job.device,
+            times,
+            peak_memory_bytes: memory::peak_bytes(),
+        },
+    )
+}
+
+/// Puts together what the command line says, what `--from` says, and the defaults.
+fn job(args: &EditArgs) -> Result<Job> {
+    let record = match &args.from {
+        None => None,
+        Some(image) => Some(EditRecord::read(image)?.ok_or_else(|| {
+            Error::image(
+                image,
+                "holds no record of an edit; --from takes a picture that ip2p made",
+            )
+        })?),
+    };
+    let options = options(args, record.as_ref())?;
+    let from_record = |value: fn(&EditRecord) -> Option<String>| record.as_ref().and_then(value);
+    let needed = |name, value: Option<String>| {
+        value.ok_or_else(|| {
+            Error::setting(name, "given: the picture of --from does not say", "nothing")
+        })
+    };
+    let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let input = args
+        .input
+        .as_ref()
+        .map(path)
+        .or_else(|| from_record(|record| record.input.clone()));
+    let model = args
+        .model
+        .as_ref()
+        .map(path)
+        .or_else(|| from_record(|record| record.model_path.clone()));
+    let instruction = args
+        .instruction
+        .clone()
+        .or_else(|| from_record(|record| Some(record.instruction.clone())));
+    let model = model.ok_or_else(|| {
+        let expected = "the folder of a checkpoint in diffusers layout (or the variable IP2P_MODEL), such as a copy of \
+                        timbrooks/instruct-pix2pix from the Hugging Face hub";
+        Error::setting("model", expected, "nothing")
+    })?;
+    let precision = args
+        .precision
+        .or(record.as_ref().map(|record| record.precision))
+        .unwrap_or_default();
+    Ok(Job {
+        input: needed("input", input)?.into(),
+        instruction: needed("instruction", instruction)?,
+        model: model.into(),
+        options,
+        load: LoadOptions::default().with_precision(precision),
+        device: args.device.clone().unwrap_or_else(default_device),
+        count: args.count.unwrap_or(1),
+    })
+}
+
+fn default_device() -> String {
+    (*ip2p::DEVICES.first().unwrap_or(&"flex")).to_owned()
+}
+
+/// The options of the record, or else the defaults, with those of the command line over them.
+fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> {
+    let mut options =
+        record.map_or_else(|| Ok(EditOptions::default()), EditOptions::from_record)?;
+    macro_rules! take {
+        ($($field:ident),*) => { $( if let Some(value) = args.$field.clone() { options.$field = value; } )* };
+    }
+    macro_rules! take_some {
+        ($($field:ident),*) => { $( if args.$field.is_some() { options.$field = args.$field.clone(); } )* };
+    }
+    take!(
+        steps,
+        sampler,
+        schedule,
+        guidance_rescale,
+        noise,
+        size,
+        compat
+    );
+    take_some!(negative, text_scale, image_scale, eta, fit);
+    match (args.steps, options.schedule.steps()) {
+        // A list of sigmas says itself how many there are.
+        (None, Some(steps)) => options.steps = steps,
+        _ => {}
+    }
+    if args.keep_model_size {
+        options.output_size = OutputSize::Model;
+    }
+    if args.low_memory {
+        options.branches = BranchExecution::OneByOne;
+    }
+    match args.seed {
+        Some(seed) => options.seed = seed,
+        None if record.is_none() => options.seed = new_seed(),
+        None => {}
+    }
+    Ok(options)
+}
+
+/// A seed that nobody chose: 32 bits, which every tool's seeds have.
+fn new_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::time::SystemTime::now()) & u64::from(u32::MAX)
+}
+
+/// Where the pictures go, checked before any work is done.
+fn outputs(args: &EditArgs, job: &Job) -> Result<Vec<PathBuf>> {
+    let first = match &args.output {
+        Some(path) => path.clone(),
+        None => default_output(&job.input, job.count),
+    };
+    ip2p::check_output(&first)?;
+    Ok(numbered(&first, job.count))
+}
+
+/// Loads the checkpoint, with a bar.
+fn load(job: &Job, progress: Progress) -> Result<Editor> {
+    let device = device_by_name(&job.device)?;
+    let bar = progress.bytes("loading");
+    let editor = Editor::load_with(&job.model, &device, job.load.clone(), &mut |loaded| {
+        bar.set_length(loaded.total_bytes);
+        bar.set_position(loaded.done_bytes);
+    });
+    bar.finish_and_clear();
+    editor
+}
+
+/// Walks the steps, with a bar, until done or stopped.
+fn edit(
+    editor: &Editor,
+    request: &EditRequest<'_>,
+    options: &EditOptions,
+    progress: Progress,
+    stop: &AtomicBool,
+) -> Result<(Vec<Edited>, Timings)> {
+    let spinner = progress.spinner("reading");
+    let mut steps = editor.steps(request, options)?;
+    spinner.finish_and_clear();
+    let bar = progress.steps("editing");
+    bar.set_length(steps.steps() as u64);
+    bar.tick();
+    for step in &mut steps {
+        step?;
+        bar.inc(1);
+        if stop.load(Ordering::Relaxed) {
+            bar.abandon();
+            return Err(Error::Stopped);
+        }
+    }
+    bar.finish_and_clear();
+    let spinner = progress.spinner("decoding");
+    let edited = steps.finish_timed();
+    spinner.finish_and_clear();
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
+    edited
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the process at once.
+fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    // Without a handler Ctrl-C ends the process at once, which leaves nothing half-written either.
+    let _ = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        exit::tell("stopping after this step; once more stops at once");
+    });
+    stop
+}
+
+fn times(load: Duration, timings: &Timings, write: Duration, total: Duration) -> Times {
+    Times {
+        load_s: load.as_secs_f64(),
+        text_s: timings.text.as_secs_f64(),
+        encode_s: timings.encode.as_secs_f64(),
+        steps_s: timings.steps.iter().map(Duration::as_secs_f64).collect(),
+        decode_s: timings.decode.as_secs_f64(),
+        write_s: write.as_secs_f64(),
+        total_s: total.as_secs_f64(),
+    }
+}
+
+/// One JSON object, or a line for each picture; warnings go to standard error in any case.
+fn print(args: &EditArgs, report: &Report<'_>) -> Result<()> {
+    if !args.report.quiet {
+        for warning in report.outputs.iter().flat_map(|output| &output.warnings) {
+            exit::tell(&format!("warning: {warning}"));
+        }
+    }
+    if args.report.json {
+        return output::json(report);
+    }
+    // The seed is printed even when quiet: without it a picture cannot be made again.
+    output::write(|out| {
+        report.outputs.iter().try_for_each(|output| {
+            writeln!(
+                out,
+                "{} (seed {})",
+                output.file.display(),
+                output.settings.seed
+            )
+        })
+    })
+}

@@ -1,0 +1,44 @@
+//! Exit codes, by what the caller can do about it.
+
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+use ip2p::Error;
+
+/// The table that `--help` ends with.
+pub(crate) const HELP: &str = "Exit codes:
+  0    done
+  1    something failed that is none of the below
+  2    the command line or a setting is wrong
+  3    a photo or picture cannot be read or written
+  4    the checkpoint cannot be loaded
+  5    the device cannot do it, or the numbers ran away
+  130  stopped by Ctrl-C; nothing half-written is left";
+
+/// The code that says which kind of error it was.
+pub(crate) fn code(error: &Error) -> ExitCode {
+    ExitCode::from(match error {
+        Error::InvalidSetting { .. } => 2,
+        Error::Image { .. } | Error::Io { .. } => 3,
+        Error::Checkpoint { .. } | Error::Weights { .. } | Error::Config { .. } => 4,
+        Error::Device { .. } | Error::NotFinite { .. } => 5,
+        Error::Stopped => 130,
+        _ => 1,
+    })
+}
+
+/// Tells the user on standard error; nobody may be listening there any more, and that is no reason to stop.
+pub(crate) fn tell(message: &str) {
+    let _ = writeln!(stderr(), "{message}");
+}
+
+/// The error and its causes, in one line.
+pub(crate) fn message(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
+}

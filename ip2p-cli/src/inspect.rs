@@ -1,0 +1,114 @@
+//! `ip2p inspect`.
+
+use std::io::Write;
+use std::path::Path;
+
+use ip2p::{Checkpoint, CheckpointSummary, ComponentSummary, EditRecord, Error, Precision, Result};
+
+use crate::args::InspectArgs;
+use crate::output::{json, write};
+
+/// Runs the command: a folder is a checkpoint, a file a picture.
+pub(crate) fn run(args: &InspectArgs) -> Result<()> {
+    if args.path.is_dir() {
+        let summary = Checkpoint::open(&args.path)?.summary(Precision::F32)?;
+        if args.json {
+            json(&summary)
+        } else {
+            write(|out| print_checkpoint(out, &summary, args.weights))
+        }
+    } else {
+        let record = picture(&args.path)?;
+        if args.json {
+            json(&record)
+        } else {
+            write(|out| writeln!(out, "{}", record.to_parameters()))
+        }
+    }
+}
+
+fn picture(path: &Path) -> Result<EditRecord> {
+    let nothing = "holds no record of an edit; a checkpoint is inspected by its folder";
+    EditRecord::read(path)?.ok_or_else(|| Error::image(path, nothing))
+}
+
+fn print_checkpoint(
+    out: &mut dyn Write,
+    summary: &CheckpointSummary,
+    weights: bool,
+) -> std::io::Result<()> {
+    let profile = &summary.profile;
+    writeln!(out, "{}: {}", summary.folder.display(), summary.kind)?;
+    if let Some(pipeline) = &summary.pipeline {
+        writeln!(out, "pipeline             {pipeline}")?;
+    }
+    writeln!(out, "fingerprint          {}", summary.fingerprint)?;
+    writeln!(out, "name                 {}", profile.name)?;
+    writeln!(out, "family               {:?}", profile.family)?;
+    writeln!(out, "prediction           {:?}", profile.prediction)?;
+    let betas = (
+        profile.beta_start,
+        profile.beta_end,
+        profile.train_timesteps,
+    );
+    writeln!(
+        out,
+        "betas                {:?}, {} to {} in {} timesteps",
+        profile.beta_schedule, betas.0, betas.1, betas.2
+    )?;
+    writeln!(
+        out,
+        "latents scaled by    {}, the source image's by {}",
+        profile.scaling_factor, profile.image_latents_scale
+    )?;
+    writeln!(
+        out,
+        "guidance             {:?}, null text {:?}",
+        profile.guidance, profile.null_text
+    )?;
+    writeln!(
+        out,
+        "default scales       text {}, image {}",
+        profile.text_scale, profile.image_scale
+    )?;
+    for component in &summary.components {
+        print_component(out, component, weights)?;
+    }
+    for note in &summary.notes {
+        writeln!(out, "\nnote: {note}")?;
+    }
+    Ok(())
+}
+
+fn print_component(
+    out: &mut dyn Write,
+    component: &ComponentSummary,
+    weights: bool,
+) -> std::io::Result<()> {
+    let class = component.class.as_deref().unwrap_or("class not stated");
+    writeln!(
+        out,
+        "\n{} ({class}): {} parameters",
+        component.component.name(),
+        component.parameters
+    )?;
+    for file in &component.files {
+        writeln!(out, "  {} ({} bytes)", file.path.display(), file.bytes)?;
+    }
+    let dtypes: Vec<_> = component
+        .dtypes
+        .iter()
+        .map(|(dtype, count)| format!("{count} {dtype}"))
+        .collect();
+    writeln!(out, "  tensors: {}", dtypes.join(", "))?;
+    if weights {
+        for tensor in &component.tensors {
+            writeln!(
+                out,
+                "  {:5} {:?} {}",
+                tensor.dtype, tensor.shape, tensor.name
+            )?;
+        }
+    }
+    Ok(())
+}
