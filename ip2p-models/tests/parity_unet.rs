@@ -9,7 +9,8 @@ use ip2p_models::unet::{UNet2DConditionConfig, UNet2DConditionModel};
 use ip2p_testing::{Golden, device, fixture};
 
 fn model(golden: &Golden, weights: &str) -> UNet2DConditionModel {
-    let config = UNet2DConditionConfig::from_json(golden.text("config")).unwrap();
+    let config =
+        UNet2DConditionConfig::from_json(golden.text("config")).expect("a config that we know");
     load(
         config.init(&device()),
         &format!("unet/{weights}_weights.safetensors"),
@@ -136,8 +137,8 @@ fn half_precision_is_near_and_leaves_the_latents_in_f32() {
     let unet = model(&golden, "conv");
     let (x, timestep, context) = inputs(&golden);
     let exact = unet.forward(x.clone(), timestep.clone(), context.clone());
-    // bf16 has 8 bits of mantissa, f16 11; some thirty layers add up their rounding.
-    for (dtype, bound) in [(FloatDType::BF16, 0.1), (FloatDType::F16, 0.0125)] {
+    // The rounding of some thirty layers, to 8 bits and to 11: 0.03 and 0.007 seen.
+    for (dtype, bound) in [(FloatDType::BF16, 0.06), (FloatDType::F16, 0.014)] {
         let half = unet.clone().map(&mut Cast(dtype));
         let output = half.forward_observed(
             x.clone(),

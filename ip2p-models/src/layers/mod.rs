@@ -23,7 +23,7 @@ pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig};
 pub use projection::{Projection, ProjectionConfig};
 pub use resample::{Downsample2D, Downsample2DConfig, Upsample2D, Upsample2DConfig};
 pub use resnet::{ResnetBlock2D, ResnetBlock2DConfig};
-pub use time::{TimestepEmbedding, TimestepEmbeddingConfig, TimestepsConfig};
+pub use time::{TimestepEmbedding, TimestepEmbeddingConfig, Timesteps};
 pub use transformer::{BasicTransformerBlock, Transformer2DModel, Transformer2DModelConfig};
 
 use burn::nn::PaddingConfig2d;

@@ -1,7 +1,7 @@
 //! The way into and out of a transformer.
 
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -89,7 +89,7 @@ impl Projection {
             Self::Linear(linear) => (linear.weight.val().transpose(), &linear.bias),
             Self::Conv(conv) => (conv.weight.val().flatten(1, 3), &conv.bias),
         };
-        (weight.unsqueeze(), bias.as_ref().map(|bias| bias.val()))
+        (weight.unsqueeze(), bias.as_ref().map(Param::val))
     }
 }
 

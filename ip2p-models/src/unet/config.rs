@@ -63,7 +63,7 @@ pub struct UNet2DConditionConfig {
     pub time_embedding_dim: usize,
     /// Whether the cosines of the timestep come before the sines.
     pub flip_sin_to_cos: bool,
-    /// See [`TimestepsConfig`](crate::layers::TimestepsConfig).
+    /// See [`Timesteps`](crate::layers::Timesteps).
     pub freq_shift: f64,
     /// The side of the first convolution's kernel, odd.
     pub conv_in_kernel: usize,

@@ -9,8 +9,7 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use super::UNet2DConditionConfig;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
 use crate::layers::{
-    GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig, TimestepsConfig,
-    conv2d, ops,
+    GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig, Timesteps, conv2d, ops,
 };
 
 /// Predicts, from noisy latents, a timestep and a context, what the sampler is to take away.
@@ -20,7 +19,7 @@ use crate::layers::{
 pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     #[module(skip)]
-    time_proj: TimestepsConfig,
+    time_proj: Timesteps,
     time_embedding: TimestepEmbedding,
     down_blocks: Vec<DownBlock2D>,
     mid_block: MidBlock2D,
@@ -37,7 +36,7 @@ impl UNet2DConditionModel {
         let (i, o) = (config.in_channels, config.out_channels);
         Self {
             conv_in: conv2d(i, channels, config.conv_in_kernel, device),
-            time_proj: TimestepsConfig::new(channels)
+            time_proj: Timesteps::new(channels)
                 .with_flip_sin_to_cos(config.flip_sin_to_cos)
                 .with_freq_shift(config.freq_shift),
             time_embedding: TimestepEmbeddingConfig::new(channels, config.time_embedding_dim)
@@ -163,23 +162,19 @@ impl UNet2DConditionModel {
         context: Tensor<3>,
     ) -> Option<String> {
         let input = [
-            ("latents", is_finite(&x)),
-            ("timestep", is_finite(&timestep)),
-            ("context", is_finite(&context)),
+            ("latents", ops::is_finite(&x)),
+            ("timestep", ops::is_finite(&timestep)),
+            ("context", ops::is_finite(&context)),
         ];
         if let Some((name, _)) = input.iter().find(|(_, finite)| !finite) {
             return Some((*name).to_owned());
         }
         let mut first = None;
         let _ = self.forward_observed(x, timestep, context, &mut |layer, output| {
-            if first.is_none() && !is_finite(output) {
+            if first.is_none() && !ops::is_finite(output) {
                 first = Some(layer.to_string());
             }
         });
         first
     }
-}
-
-fn is_finite<const D: usize>(x: &Tensor<D>) -> bool {
-    x.clone().is_finite().all().into_scalar()
 }
