@@ -10,6 +10,22 @@ use serde::{Deserialize, Serialize};
 ///
 /// Files outlive programs. A field that a file lacks has its default, one that is not known is passed over, and
 /// [`EditRecord::format`] says when neither will do.
+///
+/// # Examples
+///
+/// ```
+/// use ip2p_io::EditRecord;
+///
+/// let record = EditRecord {
+///     instruction: "make it snowy".into(),
+///     seed: 42,
+///     ..EditRecord::default()
+/// };
+/// let json = record.to_json()?;
+/// assert_eq!(EditRecord::parse_json(&json)?, record);
+/// assert!(record.to_parameters().contains("Image CFG scale: 1.5, Seed: 42"));
+/// # Ok::<(), ip2p_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EditRecord {

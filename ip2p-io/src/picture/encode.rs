@@ -230,7 +230,7 @@ fn tiff_of<C: colortype::ColorType<Inner = u8>>(
     Ok(bytes.into_inner())
 }
 
-/// A TIFF's description: by the standard ASCII, by most tools UTF-8 all the same.
+/// A TIFF's description: ASCII by the standard, and where that does not do, UTF-8.
 struct Description<'a>(&'a str);
 
 impl TiffValue for Description<'_> {

@@ -78,6 +78,9 @@ impl PictureFormat {
             Ok(ImageFormat::Bmp) => Ok(Self::Bmp),
             Ok(ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(ImageFormat::Gif) => Ok(Self::Gif),
+            // AVIF needs an AV1 decoder. Of those in Rust (2026-11), `rav1d` has only dav1d's unsafe C interface,
+            // `avif-decode` 3 needs Rust 1.98 and, on x86, an assembler, and `zenavif` and `rav1d-safe` are AGPL;
+            // `avif-parse`, the container's parser, passes over orientation and colour space.
             _ => match iso_media_brand(bytes) {
                 Some(b"avif" | b"avis") => refused("AVIF is not supported; convert it to PNG"),
                 Some(b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1") => {

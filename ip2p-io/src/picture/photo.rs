@@ -1,6 +1,8 @@
 //! A photo: pixels, and what a file says besides.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use ip2p_core::{Error, Result, Size};
@@ -14,6 +16,20 @@ use crate::EditRecord;
 /// A photo, upright.
 ///
 /// The colours are those of the file's numbers: a colour profile is kept and written back, never applied.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ip2p_core::{FitPolicy, TargetSize};
+/// use ip2p_io::{Photo, fit, restore};
+///
+/// let photo = Photo::open("photo.jpg")?;
+/// let plan = FitPolicy::Contain.plan(photo.size(), TargetSize::Side(512))?;
+/// let picture = fit(&photo, &plan)?;
+/// // Here the model would edit the picture.
+/// restore(&picture, &plan, &photo)?.save("edited.png", None)?;
+/// # Ok::<(), ip2p_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Photo {
     rgb: RgbPicture,
@@ -173,7 +189,28 @@ impl fmt::Debug for Photo {
 /// The content of a file no longer than the limit.
 pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let cannot = |error| Error::io(path, error);
-    let length = std::fs::metadata(path).map_err(cannot)?.len();
-    limits.check_file(path, length)?;
-    std::fs::read(path).map_err(cannot)
+    let file = File::open(path).map_err(cannot)?;
+    limits.check_file(path, file.metadata().map_err(cannot)?.len())?;
+    // A device has no length, and perhaps no end.
+    let mut bytes = Vec::new();
+    let mut readable = file.take(limits.max_bytes.saturating_add(1));
+    readable.read_to_end(&mut bytes).map_err(cannot)?;
+    limits.check_file(path, bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_end_is_refused() {
+        let limits = Limits {
+            max_bytes: 1000,
+            ..Limits::default()
+        };
+        let error = Photo::open_with("/dev/zero", &limits).unwrap_err();
+        assert!(error.to_string().contains("the limit of 1000"), "{error}");
+    }
 }
