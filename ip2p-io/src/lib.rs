@@ -16,7 +16,7 @@ pub use checkpoint::{
 };
 pub use metadata::EditRecord;
 pub use picture::{
-    Limits, Photo, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit, from_tensor,
-    resize_lanczos, restore, to_tensor,
+    Limits, Photo, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit,
+    from_tensor, resize_lanczos, restore, to_tensor,
 };
 pub use tokenizer::{Encoding, Tokenizer, TokenizerFiles};
