@@ -18,6 +18,10 @@ use crate::plain;
 ///
 /// On a GPU the last axis of each input should be contiguous, as it is in `[batch, tokens, heads, head_dim].swap_dims(1, 2)`:
 /// burn 0.22.1 gives wrong numbers on wgpu otherwise.
+///
+/// # Panics
+///
+/// If the shapes do not fit each other.
 #[must_use]
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: bool) -> Tensor<4> {
     #[cfg(feature = "flex")]

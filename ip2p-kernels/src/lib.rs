@@ -1,7 +1,7 @@
 //! The operators that ip2p's networks are built of.
 //!
 //! Each is one function over burn tensors. On the CPU (`flex`, with this crate's feature of that name) it has a fast body:
-//! one pass over memory where a composition of tensor operations makes five, and an [`attention`] that never stores its
+//! one pass over memory where a composition of tensor operations makes five, and an [`attention()`] that never stores its
 //! score matrix. On every other backend, and under autodiff, it is composed of burn's own operations ([`plain`]), so that
 //! gradients and GPUs need nothing of ours. The choice is made from the tensor at run time; callers see one function.
 //!

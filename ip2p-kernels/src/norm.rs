@@ -26,7 +26,7 @@ pub enum Activation {
 ///
 /// # Panics
 ///
-/// If the groups do not divide the channels.
+/// If the groups do not divide the channels, or there are not as many weights and biases as channels.
 #[must_use]
 pub fn group_norm(
     x: Tensor<4>,
@@ -49,6 +49,10 @@ pub fn group_norm(
 ///
 /// - `x`, output: `[batch, tokens, width]`
 /// - `weight`, `bias`: `[width]`
+///
+/// # Panics
+///
+/// If there are not as many weights and biases as the axis is wide.
 #[must_use]
 pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
     #[cfg(feature = "flex")]

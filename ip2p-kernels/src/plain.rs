@@ -81,7 +81,7 @@ pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
     })
 }
 
-/// As [`crate::attention`].
+/// As [`crate::attention()`].
 #[must_use]
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: bool) -> Tensor<4> {
     let options = AttentionModuleOptions {

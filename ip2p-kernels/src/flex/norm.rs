@@ -20,6 +20,10 @@ pub(crate) fn group_norm(
     let dims @ [batch, channels, height, width] = x.dims();
     let length = group_length(dims, groups);
     let (weight, bias) = (weights(weight), weights(bias));
+    assert!(
+        weight.len() == channels && bias.len() == channels,
+        "group_norm of {channels} channels needs as many weights and biases"
+    );
     in_f32(x, |x| {
         tensor(in_place_or_new(primitive(x), |source, target| {
             for_rows(batch * groups, length, |tasks| {

@@ -108,6 +108,13 @@ fn group_norm_of_uneven_groups_panics() {
 }
 
 #[test]
+#[should_panic(expected = "cannot have keys [1, 2, 3, 5]")]
+fn attention_of_shapes_that_do_not_fit_panics() {
+    let [q, k] = [random([1, 2, 3, 4], 1), random([1, 2, 3, 5], 2)];
+    let _ = attention(q, k.clone(), k, 1.0, false);
+}
+
+#[test]
 fn group_norm_of_a_large_mean_keeps_its_digits() {
     // Strips of 4096 numbers, whose means are far from zero and from each other.
     let x = random([1, 2, 100, 100], 6) + 1000.0;

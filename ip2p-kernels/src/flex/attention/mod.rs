@@ -54,8 +54,14 @@ fn sizes(x: &FlexTensor) -> [usize; 4] {
 
 fn attend(q: &FlexTensor, k: &FlexTensor, v: &FlexTensor, scale: f64, causal: bool) -> FlexTensor {
     let [batch, heads, queries, head_dim] = sizes(q);
-    let [_, _, keys, _] = sizes(k);
-    let value_dim = sizes(v)[3];
+    let [_, _, keys, value_dim] = sizes(v);
+    assert!(
+        sizes(k) == [batch, heads, keys, head_dim] && sizes(v)[..2] == [batch, heads],
+        "attention of queries {:?} cannot have keys {:?} and values {:?}",
+        sizes(q),
+        sizes(k),
+        sizes(v)
+    );
     let layout =
         Layout::contiguous(Shape::from([batch, queries, heads, value_dim])).transpose(1, 2);
     let row = heads * value_dim;
