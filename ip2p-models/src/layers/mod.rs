@@ -1,13 +1,15 @@
 //! The layers that the networks share.
 //!
-//! They are named as in diffusers, and their fields as in its checkpoints. Linear and convolutional layers and
-//! embeddings are burn's own; norms are ours, since the checkpoints say `weight` and `bias` where burn says `gamma` and
-//! `beta`, and since a norm and the activation after it are one pass over memory in `ip2p-kernels`.
+//! They are named as in diffusers, and their fields as in its checkpoints. Linear layers and embeddings are burn's own;
+//! convolutions are ours, for the operator behind them, and so are norms, since the checkpoints say `weight` and `bias`
+//! where burn says `gamma` and `beta`, and since a norm and the activation after it are one pass over memory in
+//! `ip2p-kernels`.
 //!
 //! [`Projection`] is an enum. Its variant is not part of the name of a weight: a load, or a listing of the weights, has
 //! to skip the names of enum variants.
 
 mod attention;
+mod conv;
 mod feed_forward;
 mod norm;
 pub(crate) mod ops;
@@ -18,6 +20,7 @@ mod time;
 mod transformer;
 
 pub use attention::{Attention, AttentionConfig};
+pub use conv::{Conv2d, Conv2dConfig};
 pub use feed_forward::{FeedForward, FeedForwardConfig, GEGLU};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig};
 pub use projection::{Projection, ProjectionConfig};
@@ -25,22 +28,3 @@ pub use resample::{Downsample2D, Downsample2DConfig, Upsample2D, Upsample2DConfi
 pub use resnet::{ResnetBlock2D, ResnetBlock2DConfig};
 pub use time::{TimestepEmbedding, TimestepEmbeddingConfig, Timesteps};
 pub use transformer::{BasicTransformerBlock, Transformer2DModel, Transformer2DModelConfig};
-
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::Device;
-
-/// A convolution with an odd square kernel that keeps the size of the picture.
-pub(crate) fn conv2d(
-    in_channels: usize,
-    out_channels: usize,
-    kernel_size: usize,
-    device: &Device,
-) -> Conv2d {
-    let padding = (kernel_size - 1) / 2;
-    Conv2dConfig::new([in_channels, out_channels], [kernel_size; 2])
-        .with_padding(PaddingConfig2d::Explicit(
-            padding, padding, padding, padding,
-        ))
-        .init(device)
-}

@@ -1,6 +1,8 @@
 //! The operators of `ip2p-kernels` in the form that the networks use them in.
 
-pub(crate) use ip2p_kernels::{Activation, geglu, gelu, group_norm, layer_norm, quick_gelu, silu};
+pub(crate) use ip2p_kernels::{
+    Activation, conv2d, geglu, gelu, group_norm, layer_norm, quick_gelu, silu,
+};
 
 use burn::tensor::Tensor;
 

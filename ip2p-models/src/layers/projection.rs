@@ -2,11 +2,10 @@
 
 use burn::config::Config;
 use burn::module::{Module, Param};
-use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::conv2d;
+use super::{Conv2d, Conv2dConfig};
 
 /// Configuration of a [`Projection`].
 #[derive(Config, Debug)]
@@ -41,7 +40,7 @@ impl ProjectionConfig {
         if self.linear {
             Projection::Linear(LinearConfig::new(i, o).init(device))
         } else {
-            Projection::Conv(conv2d(i, o, 1, device))
+            Projection::Conv(Conv2dConfig::same(i, o, 1).init(device))
         }
     }
 }
@@ -102,7 +101,7 @@ mod tests {
     fn a_projection_is_a_convolution_with_a_kernel_of_one_pixel() {
         let device = Device::flex();
         let x = Tensor::<4>::random([2, 3, 4, 5], Distribution::Default, &device);
-        let conv = conv2d(3, 6, 1, &device);
+        let conv = Conv2dConfig::same(3, 6, 1).init(&device);
         let expected = conv.forward(x.clone());
 
         let tokens = Projection::Conv(conv.clone()).to_tokens(x.clone());

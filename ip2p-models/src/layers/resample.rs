@@ -2,12 +2,10 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
 use burn::tensor::{Device, Tensor};
 
-use super::conv2d;
+use super::{Conv2d, Conv2dConfig};
 
 /// Configuration of a [`Downsample2D`].
 #[derive(Config, Debug)]
@@ -23,21 +21,19 @@ pub struct Downsample2DConfig {
 #[derive(Module, Debug)]
 pub struct Downsample2D {
     conv: Conv2d,
+    padding: usize,
 }
 
 impl Downsample2DConfig {
     /// Makes the layer.
     #[must_use]
     pub fn init(&self, device: &Device) -> Downsample2D {
-        let padding = match self.padding {
-            0 => PaddingConfig2d::Explicit(0, 0, 1, 1),
-            n => PaddingConfig2d::Explicit(n, n, n, n),
-        };
+        let conv = Conv2dConfig::new(self.channels, self.channels, 3)
+            .with_stride(2)
+            .with_padding(self.padding);
         Downsample2D {
-            conv: Conv2dConfig::new([self.channels; 2], [3, 3])
-                .with_stride([2, 2])
-                .with_padding(padding)
-                .init(device),
+            conv: conv.init(device),
+            padding: self.padding,
         }
     }
 }
@@ -51,6 +47,10 @@ impl Downsample2D {
     /// - output: `[batch, channels, ⌈height / 2⌉, ⌈width / 2⌉]` where the padding is 1
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = match self.padding {
+            0 => x.pad((0, 1, 0, 1), PadMode::Constant(0.0)),
+            _ => x,
+        };
         self.conv.forward(x)
     }
 }
@@ -73,7 +73,7 @@ impl Upsample2DConfig {
     #[must_use]
     pub fn init(&self, device: &Device) -> Upsample2D {
         Upsample2D {
-            conv: conv2d(self.channels, self.channels, 3, device),
+            conv: Conv2dConfig::same(self.channels, self.channels, 3).init(device),
         }
     }
 }

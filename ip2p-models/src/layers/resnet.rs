@@ -2,11 +2,10 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::{GroupNorm, GroupNormConfig, conv2d};
+use super::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig};
 
 /// Configuration of a [`ResnetBlock2D`].
 #[derive(Config, Debug)]
@@ -57,13 +56,13 @@ impl ResnetBlock2DConfig {
         };
         ResnetBlock2D {
             norm1: norm(i),
-            conv1: conv2d(i, o, 3, device),
+            conv1: Conv2dConfig::same(i, o, 3).init(device),
             time_emb_proj: self
                 .time_embed_dim
                 .map(|width| LinearConfig::new(width, o).init(device)),
             norm2: norm(o),
-            conv2: conv2d(o, o, 3, device),
-            conv_shortcut: (i != o).then(|| conv2d(i, o, 1, device)),
+            conv2: Conv2dConfig::same(o, o, 3).init(device),
+            conv_shortcut: (i != o).then(|| Conv2dConfig::same(i, o, 1).init(device)),
             output_scale_factor: self.output_scale_factor,
         }
     }

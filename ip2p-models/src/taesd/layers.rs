@@ -1,10 +1,11 @@
 //! The layers of both halves, numbered as in diffusers.
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::Relu;
 use burn::nn::interpolate::{Interpolate2d, Interpolate2dConfig};
-use burn::nn::{PaddingConfig2d, Relu};
 use burn::tensor::{Device, Tensor};
+
+use crate::layers::{Conv2d, Conv2dConfig};
 
 /// One of a list whose indices are part of the weights' names, those without weights included.
 #[expect(clippy::large_enum_variant, reason = "some twenty of them, made once")]
@@ -33,7 +34,7 @@ impl TinyLayer {
 
     /// A 3×3 convolution without bias that halves height and width.
     pub(super) fn downsample(channels: usize, device: &Device) -> Self {
-        let conv = conv([channels; 2]).with_bias(false).with_stride([2, 2]);
+        let conv = conv([channels; 2]).with_bias(false).with_stride(2);
         Self::Conv(conv.init(device))
     }
 
@@ -86,5 +87,5 @@ impl AutoencoderTinyBlock {
 
 /// A 3×3 convolution that keeps height and width.
 fn conv(channels: [usize; 2]) -> Conv2dConfig {
-    Conv2dConfig::new(channels, [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+    Conv2dConfig::same(channels[0], channels[1], 3)
 }

@@ -3,13 +3,13 @@
 use std::fmt::Arguments;
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::UNet2DConditionConfig;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
 use crate::layers::{
-    GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig, Timesteps, conv2d, ops,
+    Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig,
+    Timesteps, ops,
 };
 
 /// Predicts, from noisy latents, a timestep and a context, what the sampler is to take away.
@@ -35,7 +35,7 @@ impl UNet2DConditionModel {
         let channels = config.levels[0].channels;
         let (i, o) = (config.in_channels, config.out_channels);
         Self {
-            conv_in: conv2d(i, channels, config.conv_in_kernel, device),
+            conv_in: Conv2dConfig::same(i, channels, config.conv_in_kernel).init(device),
             time_proj: Timesteps::new(channels)
                 .with_flip_sin_to_cos(config.flip_sin_to_cos)
                 .with_freq_shift(config.freq_shift),
@@ -53,7 +53,7 @@ impl UNet2DConditionModel {
             conv_norm_out: GroupNormConfig::new(config.norm_num_groups, channels)
                 .with_epsilon(config.norm_eps)
                 .init(device),
-            conv_out: conv2d(channels, o, config.conv_out_kernel, device),
+            conv_out: Conv2dConfig::same(channels, o, config.conv_out_kernel).init(device),
         }
     }
 

@@ -3,12 +3,11 @@
 use std::fmt::Arguments;
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor};
 
 use super::AutoencoderKLConfig;
 use super::blocks::{UNetMidBlock2D, UpDecoderBlock2D, norm};
-use crate::layers::{GroupNorm, conv2d};
+use crate::layers::{Conv2d, Conv2dConfig, GroupNorm};
 
 /// The half that goes from latents to pixels.
 #[derive(Module, Debug)]
@@ -25,7 +24,7 @@ impl Decoder {
         let channels: Vec<_> = config.block_out_channels.iter().copied().rev().collect();
         let last = channels.len() - 1;
         Self {
-            conv_in: conv2d(config.latent_channels, channels[0], 3, device),
+            conv_in: Conv2dConfig::same(config.latent_channels, channels[0], 3).init(device),
             up_blocks: (0..=last)
                 .map(|i| {
                     let from = channels[i.saturating_sub(1)];
@@ -34,7 +33,7 @@ impl Decoder {
                 .collect(),
             mid_block: UNetMidBlock2D::new(config, device),
             conv_norm_out: norm(config, channels[last]).init(device),
-            conv_out: conv2d(channels[last], config.out_channels, 3, device),
+            conv_out: Conv2dConfig::same(channels[last], config.out_channels, 3).init(device),
         }
     }
 

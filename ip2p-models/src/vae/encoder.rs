@@ -3,12 +3,11 @@
 use std::fmt::Arguments;
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::AutoencoderKLConfig;
 use super::blocks::{DownEncoderBlock2D, UNetMidBlock2D, norm};
-use crate::layers::{GroupNorm, conv2d};
+use crate::layers::{Conv2d, Conv2dConfig, GroupNorm};
 
 /// The half that goes from pixels to latents.
 #[derive(Module, Debug)]
@@ -26,7 +25,7 @@ impl Encoder {
         let last = channels.len() - 1;
         let lowest = config.lowest_channels();
         Self {
-            conv_in: conv2d(config.in_channels, channels[0], 3, device),
+            conv_in: Conv2dConfig::same(config.in_channels, channels[0], 3).init(device),
             down_blocks: (0..=last)
                 .map(|i| {
                     let from = channels[i.saturating_sub(1)];
@@ -36,7 +35,7 @@ impl Encoder {
             mid_block: UNetMidBlock2D::new(config, device),
             conv_norm_out: norm(config, lowest).init(device),
             // Of each latent a mean and a variance.
-            conv_out: conv2d(lowest, 2 * config.latent_channels, 3, device),
+            conv_out: Conv2dConfig::same(lowest, 2 * config.latent_channels, 3).init(device),
         }
     }
 

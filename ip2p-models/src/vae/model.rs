@@ -3,13 +3,12 @@
 use std::fmt::Arguments;
 
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::{DType, Device, Tensor, assert_shape};
 
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::{AutoencoderKLConfig, Tiling, VaeOptions};
-use crate::layers::{conv2d, ops};
+use crate::layers::{Conv2d, Conv2dConfig, ops};
 
 /// Turns pictures into latents and back.
 #[derive(Module, Debug)]
@@ -24,7 +23,7 @@ pub struct AutoencoderKL {
 
 impl AutoencoderKL {
     pub(super) fn new(config: &AutoencoderKLConfig, device: &Device) -> Self {
-        let conv = |channels| conv2d(channels, channels, 1, device);
+        let conv = |channels| Conv2dConfig::same(channels, channels, 1).init(device);
         Self {
             encoder: Encoder::new(config, device),
             decoder: Decoder::new(config, device),
