@@ -171,7 +171,7 @@ macro_rules! setters {
     ($($setter:ident $field:ident: $type:ty = $value:expr;)*) => {
         impl EditOptions {
             $(
-                #[doc = concat!("Sets [`EditOptions::", stringify!($field), "`].")]
+                #[doc = concat!("Sets [`EditOptions::", stringify!($field), "`](field@EditOptions::", stringify!($field), ").")]
                 #[must_use]
                 pub fn $setter(mut self, $field: $type) -> Self {
                     self.$field = $value;

@@ -2,6 +2,7 @@
 //!
 //! `IP2P_TEST_DEVICE=wgpu cargo test -p ip2p -p ip2p-testing --features ip2p/wgpu,ip2p-testing/wgpu`
 #![cfg(feature = "wgpu")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use burn::nn::interpolate::{Interpolate2dConfig, InterpolateMode};
 use burn::tensor::module::{conv2d, linear};

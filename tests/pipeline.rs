@@ -4,6 +4,8 @@
 //! them. The latents are compared as numbers; the picture as issue and README promise: nearly all values within one
 //! step of a byte, none further than three.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use ip2p::{
     BranchExecution, Compat, EditOptions, EditRequest, Editor, Photo, RgbPicture, SamplerKind,
     TargetSize,

@@ -45,7 +45,9 @@ struct Output<'a> {
     warnings: Vec<String>,
 }
 
+/// Seconds.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "a number in JSON says its unit")]
 struct Times {
     load_s: f64,
     text_s: f64,
@@ -174,10 +176,9 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
         compat
     );
     take_some!(negative, text_scale, image_scale, eta, fit);
-    match (args.steps, options.schedule.steps()) {
-        // A list of sigmas says itself how many there are.
-        (None, Some(steps)) => options.steps = steps,
-        _ => {}
+    // A list of sigmas says itself how many there are.
+    if let (None, Some(steps)) = (args.steps, options.schedule.steps()) {
+        options.steps = steps;
     }
     if args.keep_model_size {
         options.output_size = OutputSize::Model;

@@ -13,7 +13,7 @@ pub(crate) fn default_output(input: &Path, count: usize) -> PathBuf {
         1 => format!("{stem}-edited.png"),
         _ => format!("{stem}-edited-{attempt}.png"),
     };
-    (1..)
+    (1..usize::MAX)
         .map(|attempt| input.with_file_name(name(attempt)))
         .find(|path| numbered(path, count).iter().all(|path| !path.exists()))
         .expect("a folder has fewer files than there are numbers")

@@ -1,5 +1,7 @@
 //! The command as a user meets it: what it prints, what it leaves behind, and its exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -317,6 +319,9 @@ fn damaged(desk: &Desk, damage: impl Fn(&Path)) -> PathBuf {
     copy
 }
 
+/// Something that goes wrong with a checkpoint's folder.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 fn replace(path: PathBuf, from: &str, to: &str) {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{text}");
@@ -326,7 +331,7 @@ fn replace(path: PathBuf, from: &str, to: &str) {
 #[test]
 fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
     let weights = |folder: &Path| folder.join("unet/diffusion_pytorch_model.safetensors");
-    let cases: &[(&str, &dyn Fn(&Path))] = &[
+    let cases: &[(&str, Damage<'_>)] = &[
         ("unet", &|folder| fs::remove_file(weights(folder)).unwrap()),
         ("diffusion_pytorch_model.safetensors", &|folder| {
             let bytes = fs::read(weights(folder)).unwrap();
@@ -337,7 +342,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
                 folder.join("unet/config.json"),
                 "\"in_channels\": 8",
                 "\"in_channels\": 4",
-            )
+            );
         }),
         ("missing", &|folder| {
             replace(
@@ -361,7 +366,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
             );
         }),
         ("act_fn", &|folder| {
-            replace(folder.join("unet/config.json"), "\"silu\"", "\"mish\"")
+            replace(folder.join("unet/config.json"), "\"silu\"", "\"mish\"");
         }),
         ("beta_schedule", &|folder| {
             replace(
@@ -371,7 +376,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
             );
         }),
         ("merges.txt", &|folder| {
-            fs::remove_file(folder.join("tokenizer/merges.txt")).unwrap()
+            fs::remove_file(folder.join("tokenizer/merges.txt")).unwrap();
         }),
     ];
     for (expected, damage) in cases {

@@ -3,6 +3,7 @@
 mod load;
 mod network;
 mod noise;
+mod plan;
 mod prepare;
 mod preview;
 mod request;
@@ -104,9 +105,8 @@ impl Editor {
     /// [`Error::NotFinite`](ip2p_core::Error::NotFinite) if the numbers ran away.
     pub fn edit(&self, photo: &Photo, instruction: &str, options: &EditOptions) -> Result<Edited> {
         let mut edited = self.edit_batch(&[EditRequest::new(photo, instruction)], options)?;
-        Ok(edited
-            .pop()
-            .expect("one request of one variation gives one picture"))
+        // One request of one variation gives one picture.
+        Ok(edited.swap_remove(0))
     }
 
     /// Makes several edits in one call: of different photos, in several variations.

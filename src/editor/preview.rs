@@ -17,7 +17,7 @@ const RGB_FACTORS: [[f32; 3]; 4] = [
 ///
 /// Latents of another number of channels are shown grey.
 pub(crate) fn previews(latents: &Tensor<4>) -> Vec<RgbPicture> {
-    let [_, channels, height, width] = latents.dims();
+    let [batch, channels, height, width] = latents.dims();
     let factors: Vec<f32> = if channels == RGB_FACTORS.len() {
         RGB_FACTORS.concat()
     } else {
@@ -28,7 +28,7 @@ pub(crate) fn previews(latents: &Tensor<4>) -> Vec<RgbPicture> {
     let pixels = latents
         .clone()
         .permute([0, 2, 3, 1])
-        .reshape([-1, channels as i32])
+        .reshape([batch * height * width, channels])
         .matmul(factors);
     let bytes = ((pixels + 1.0) * 127.5).clamp(0.0, 255.0);
     let values = bytes

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, FitPlan, Guidance, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
-use ip2p_sched::{NoiseSchedule, Run, Sampler, Schedule, ScheduleKind};
+use ip2p_sched::{Run, Schedule};
 
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::NoiseSource;
@@ -166,66 +166,6 @@ impl Editor {
                 ..Timings::default()
             },
         })
-    }
-
-    /// The sigmas of an edit, and the sampler that walks them.
-    fn schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
-        let (schedule, sampler) = match options.compat {
-            Compat::Diffusers => self.diffusers_schedule(options)?,
-            _ => {
-                let noise = NoiseSchedule::new(&self.profile)?;
-                let schedule = Schedule::for_sampler(
-                    &noise,
-                    options.sampler,
-                    &options.schedule,
-                    options.steps,
-                )?;
-                (schedule, Sampler::new(options.sampler))
-            }
-        };
-        match options.eta {
-            Some(eta) => Ok((schedule, sampler.with_eta(eta))),
-            None => Ok((schedule, sampler)),
-        }
-    }
-
-    /// The schedule of diffusers' scheduler of the sampler's name, with the settings of the checkpoint's folder.
-    fn diffusers_schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
-        if options.schedule != ScheduleKind::Normal {
-            let expected = "left out with --compat diffusers, where the checkpoint's scheduler_config.json says it";
-            return Err(Error::setting("schedule", expected, &options.schedule));
-        }
-        let schedule = self.scheduler.schedule(options.sampler, options.steps)?;
-        Ok((schedule, self.scheduler.sampler(options.sampler)?))
-    }
-
-    /// The guidance of an edit, and a warning where it is not what was asked for.
-    fn guidance(&self, options: &EditOptions) -> (Guidance, Option<String>) {
-        let asked = options.guidance(&self.profile);
-        if options.compat != Compat::Diffusers {
-            return (asked, None);
-        }
-        // `do_classifier_free_guidance`, pipeline_stable_diffusion_instruct_pix2pix.py:920 of diffusers 0.42.
-        let scales = (0..options.steps).map(|step| {
-            match (asked.text_scale.at(step), asked.image_scale.at(step)) {
-                (text, image) if text > 1.0 && image >= 1.0 => (text, image),
-                _ => (1.0, 1.0),
-            }
-        });
-        let (text, image): (Vec<_>, Vec<_>) = scales.unzip();
-        let off = text.contains(&1.0).then(|| {
-            "diffusers turns guidance off where the text scale is 1 or less or the image scale below 1: so it is here, in \
-             its compat mode"
-                .to_owned()
-        });
-        (
-            Guidance {
-                text_scale: text.into(),
-                image_scale: image.into(),
-                ..asked
-            },
-            off,
-        )
     }
 
     fn encoder_ran_away(&self) -> Error {

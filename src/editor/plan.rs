@@ -1,0 +1,64 @@
+//! What an edit's options come to with a checkpoint: its sigmas, its sampler, its guidance.
+
+use ip2p_core::{Error, Guidance, Result};
+use ip2p_sched::{NoiseSchedule, Sampler, Schedule, ScheduleKind};
+
+use super::Editor;
+use crate::options::{Compat, EditOptions};
+
+impl Editor {
+    /// The sigmas of an edit, and the sampler that walks them.
+    pub(super) fn schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
+        let (schedule, sampler) = if options.compat == Compat::Diffusers {
+            self.diffusers_schedule(options)?
+        } else {
+            let noise = NoiseSchedule::new(&self.profile)?;
+            let (kind, steps) = (&options.schedule, options.steps);
+            let schedule = Schedule::for_sampler(&noise, options.sampler, kind, steps)?;
+            (schedule, Sampler::new(options.sampler))
+        };
+        match options.eta {
+            Some(eta) => Ok((schedule, sampler.with_eta(eta))),
+            None => Ok((schedule, sampler)),
+        }
+    }
+
+    /// The schedule of diffusers' scheduler of the sampler's name, with the settings of the checkpoint's folder.
+    fn diffusers_schedule(&self, options: &EditOptions) -> Result<(Schedule, Sampler)> {
+        if options.schedule != ScheduleKind::Normal {
+            let expected = "left out with --compat diffusers, where the checkpoint's scheduler_config.json says it";
+            return Err(Error::setting("schedule", expected, &options.schedule));
+        }
+        let schedule = self.scheduler.schedule(options.sampler, options.steps)?;
+        Ok((schedule, self.scheduler.sampler(options.sampler)?))
+    }
+
+    /// The guidance of an edit, and a warning where it is not what was asked for.
+    pub(super) fn guidance(&self, options: &EditOptions) -> (Guidance, Option<String>) {
+        let asked = options.guidance(&self.profile);
+        if options.compat != Compat::Diffusers {
+            return (asked, None);
+        }
+        // `do_classifier_free_guidance`, pipeline_stable_diffusion_instruct_pix2pix.py:920 of diffusers 0.42.
+        let scales = (0..options.steps).map(|step| {
+            match (asked.text_scale.at(step), asked.image_scale.at(step)) {
+                (text, image) if text > 1.0 && image >= 1.0 => (text, image),
+                _ => (1.0, 1.0),
+            }
+        });
+        let (text, image): (Vec<_>, Vec<_>) = scales.unzip();
+        let off = text.contains(&1.0).then(|| {
+            "diffusers turns guidance off where the text scale is 1 or less or the image scale below 1: so it is here, in \
+             its compat mode"
+                .to_owned()
+        });
+        (
+            Guidance {
+                text_scale: text.into(),
+                image_scale: image.into(),
+                ..asked
+            },
+            off,
+        )
+    }
+}
