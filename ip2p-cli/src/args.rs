@@ -160,7 +160,7 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Print only errors.
+    /// Print no progress and no warnings.
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
