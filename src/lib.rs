@@ -61,7 +61,7 @@ pub use {
 #[doc(inline)]
 pub use self::device::{DEVICES, device_by_name};
 #[doc(inline)]
-pub use self::editor::{EditRequest, Edited, Editor, LoadOptions, Step, Steps, Timings};
+pub use self::editor::{EditRequest, Edited, Editor, LoadOptions, Step, Steps, Timings, inspect};
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
 pub use burn::tensor::Device;

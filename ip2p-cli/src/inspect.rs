@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use ip2p::{Checkpoint, CheckpointSummary, ComponentSummary, EditRecord, Error, Precision, Result};
+use ip2p::{CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
 
 use crate::args::InspectArgs;
 use crate::output::{json, write};
@@ -11,7 +11,7 @@ use crate::output::{json, write};
 /// Runs the command: a folder is a checkpoint, a file a picture.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     if args.path.is_dir() {
-        let summary = Checkpoint::open(&args.path)?.summary(Precision::F32)?;
+        let summary = ip2p::inspect(&args.path)?;
         if args.json {
             json(&summary)
         } else {

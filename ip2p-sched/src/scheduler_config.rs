@@ -170,6 +170,13 @@ impl SchedulerConfig {
     }
 
     fn check(&self) -> Result<()> {
+        if let Some(class) = self.class_name()
+            && (class.starts_with("EDM") || class.starts_with("Flow"))
+        {
+            let reason =
+                format!("_class_name is {class}, expected a scheduler of noise with betas");
+            return Err(Error::config("scheduler", reason));
+        }
         if self.use_karras_sigmas == Some(true) && self.use_exponential_sigmas == Some(true) {
             let reason =
                 "use_karras_sigmas and use_exponential_sigmas are both true, expected one at most";
@@ -308,6 +315,14 @@ mod tests {
             }
         );
         assert_eq!(config.sampler_kind(), Some(SamplerKind::Ddim));
+    }
+
+    #[test]
+    fn schedulers_of_another_kind_of_noise_are_refused() {
+        for class in ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"] {
+            let error = read(&format!(r#""_class_name": "{class}""#)).unwrap_err();
+            assert!(error.to_string().contains(class), "{error}");
+        }
     }
 
     #[test]

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ip2p_core::{CheckpointProfile, Precision, Result};
-use ip2p_io::{Checkpoint, Component, LoadProgress, Tokenizer};
+use ip2p_io::{Checkpoint, CheckpointSummary, Component, LoadProgress, Tokenizer};
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderKLConfig;
-use ip2p_sched::SchedulerConfig;
+use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
 use super::Editor;
 use crate::device::check_precision;
@@ -37,6 +37,24 @@ impl LoadOptions {
         self.profile = Some(profile);
         self
     }
+}
+
+/// What a folder in diffusers layout holds, and its conventions; it need not be an InstructPix2Pix model.
+///
+/// # Errors
+///
+/// Those of [`Editor::load`] that concern the files, but not that the weights fit the networks.
+pub fn inspect(folder: impl AsRef<Path>) -> Result<CheckpointSummary> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
+    checkpoint.summary(Precision::F32, profile(&checkpoint, &scheduler)?)
+}
+
+/// The conventions that a checkpoint's files tell.
+fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<CheckpointProfile> {
+    let mut training = CheckpointProfile::default();
+    scheduler.apply_to(&mut training);
+    checkpoint.profile(&training)
 }
 
 impl Editor {
@@ -75,8 +93,9 @@ impl Editor {
         let tokenizer = Tokenizer::open(checkpoint.tokenizer_folder())?;
         let profile = match options.profile {
             Some(profile) => profile,
-            None => checkpoint.profile()?,
+            None => profile(&checkpoint, &scheduler)?,
         };
+        NoiseSchedule::new(&profile)?;
         let (text_encoder, _) = checkpoint.load(
             text_config.init(device),
             Component::TextEncoder,

@@ -20,7 +20,7 @@ use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::AutoencoderKL;
 use ip2p_sched::SchedulerConfig;
 
-pub use load::LoadOptions;
+pub use load::{LoadOptions, inspect};
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
 

@@ -1,6 +1,6 @@
 //! Finding a checkpoint's [`CheckpointProfile`] in its files.
 
-use ip2p_core::{BetaSchedule, CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
+use ip2p_core::{CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,8 +16,8 @@ const SCALING_FACTOR: f64 = 0.18215;
 impl Checkpoint {
     /// The conventions that the checkpoint was trained with, found from its files.
     ///
-    /// - `scheduler_config.json`: prediction, betas, number of timesteps, zero terminal SNR. A field that it lacks has
-    ///   the default of the scheduler's class in diffusers.
+    /// - `training`: prediction, betas, number of timesteps, zero terminal SNR, as whoever knows schedulers reads them out
+    ///   of [`Checkpoint::scheduler_config`].
     /// - `vae/config.json`: the scaling factor of the latents.
     /// - `unet/config.json`: the family, from the width of the context.
     /// - the name that the checkpoint was saved under: InstructDiffusion combines the branches by a formula of its own,
@@ -31,12 +31,12 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`Error::Config`] if a config says something that is not understood, [`Error::Checkpoint`] if `ip2p.json` does.
-    pub fn profile(&self) -> Result<CheckpointProfile> {
+    pub fn profile(&self, training: &CheckpointProfile) -> Result<CheckpointProfile> {
         let mut profile = CheckpointProfile {
             name: self.name(),
             family: self.family()?,
             scaling_factor: self.scaling_factor()?,
-            ..CheckpointProfile::default()
+            ..training.clone()
         };
         if is_instruct_diffusion(&profile.name) {
             profile.guidance = GuidanceFormula::InstructDiffusion;
@@ -44,7 +44,6 @@ impl Checkpoint {
             profile.text_scale = 5.0;
             profile.image_scale = 1.25;
         }
-        self.read_scheduler(&mut profile)?;
         let path = self.folder.join(PROFILE_FILE);
         if !path.is_file() {
             return Ok(profile);
@@ -91,57 +90,6 @@ impl Checkpoint {
             Err(Error::config(network, reason))
         }
     }
-
-    fn read_scheduler(&self, profile: &mut CheckpointProfile) -> Result<()> {
-        const NETWORK: &str = "scheduler";
-        let config = parse_config(NETWORK, &self.scheduler)?;
-        let class = config.get("_class_name").and_then(Value::as_str);
-        let class = class.unwrap_or("DDIMScheduler");
-        if class.starts_with("EDM") || class.starts_with("Flow") {
-            let reason = format!(
-                "_class_name {class} trains on another kind of noise; schedulers with betas are supported"
-            );
-            return Err(Error::config(NETWORK, reason));
-        }
-        if config
-            .get("trained_betas")
-            .is_some_and(|value| !value.is_null())
-        {
-            let reason = "trained_betas must be null: a list of betas is not supported";
-            return Err(Error::config(NETWORK, reason));
-        }
-        let (beta_start, beta_end, beta_schedule) = default_betas(class);
-        profile.prediction = field(NETWORK, &config, "prediction_type")?.unwrap_or_default();
-        profile.beta_schedule = field(NETWORK, &config, "beta_schedule")?.unwrap_or(beta_schedule);
-        profile.beta_start = field(NETWORK, &config, "beta_start")?.unwrap_or(beta_start);
-        profile.beta_end = field(NETWORK, &config, "beta_end")?.unwrap_or(beta_end);
-        profile.train_timesteps = field(NETWORK, &config, "num_train_timesteps")?.unwrap_or(1000);
-        profile.zero_terminal_snr =
-            field(NETWORK, &config, "rescale_betas_zero_snr")?.unwrap_or_default();
-        check_betas(profile).map_err(|reason| Error::config(NETWORK, reason))
-    }
-}
-
-/// The betas of a scheduler whose config does not state them; diffusers 0.42.1.
-fn default_betas(class: &str) -> (f64, f64, BetaSchedule) {
-    match class {
-        "LCMScheduler" | "TCDScheduler" => (0.00085, 0.012, BetaSchedule::ScaledLinear),
-        "HeunDiscreteScheduler" => (0.00085, 0.012, BetaSchedule::Linear),
-        _ => (0.0001, 0.02, BetaSchedule::Linear),
-    }
-}
-
-fn check_betas(profile: &CheckpointProfile) -> Result<(), String> {
-    let (start, end) = (profile.beta_start, profile.beta_end);
-    if !(0.0 < start && start <= end && end < 1.0) {
-        Err(format!(
-            "beta_start and beta_end must be between 0 and 1 and in order, got {start} and {end}"
-        ))
-    } else if profile.train_timesteps == 0 {
-        Err("num_train_timesteps must be above 0".into())
-    } else {
-        Ok(())
-    }
 }
 
 /// A field of a config, [`None`] where it is missing or null.
@@ -170,13 +118,11 @@ fn is_instruct_diffusion(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ip2p_core::PredictionType;
-
     use super::super::testing::Folder;
     use super::*;
 
     fn profile(folder: &Folder) -> Result<CheckpointProfile> {
-        Checkpoint::open(folder.path())?.profile()
+        Checkpoint::open(folder.path())?.profile(&CheckpointProfile::default())
     }
 
     #[test]
@@ -194,91 +140,20 @@ mod tests {
         let folder = Folder::new();
         folder.set("unet/config.json", "cross_attention_dim", 1024.into());
         folder.set("vae/config.json", "scaling_factor", 0.13.into());
-        let scheduler = "scheduler/scheduler_config.json";
-        folder.set(scheduler, "prediction_type", "v_prediction".into());
-        folder.set(scheduler, "beta_schedule", "squaredcos_cap_v2".into());
-        folder.set(scheduler, "beta_start", 0.001.into());
-        folder.set(scheduler, "beta_end", 0.02.into());
-        folder.set(scheduler, "num_train_timesteps", 500.into());
-        folder.set(scheduler, "rescale_betas_zero_snr", true.into());
         let found = profile(&folder).unwrap();
         assert_eq!(found.family, ModelFamily::Sd2);
-        assert_eq!(found.prediction, PredictionType::VPrediction);
-        assert_eq!(found.beta_schedule, BetaSchedule::Cosine);
-        assert_eq!((found.beta_start, found.beta_end), (0.001, 0.02));
-        assert_eq!((found.train_timesteps, found.scaling_factor), (500, 0.13));
-        assert!(found.zero_terminal_snr);
+        assert_eq!(found.scaling_factor, 0.13);
     }
 
     #[test]
-    fn fields_that_a_scheduler_config_lacks_have_its_class_default() {
+    fn a_scaling_factor_of_zero_is_refused() {
         let folder = Folder::new();
-        for (class, start) in [("DDIMScheduler", 0.0001), ("LCMScheduler", 0.00085)] {
-            folder.write(
-                "scheduler/scheduler_config.json",
-                &format!(r#"{{"_class_name":"{class}"}}"#),
-            );
-            assert_eq!(profile(&folder).unwrap().beta_start, start);
-        }
-    }
-
-    #[test]
-    fn values_that_are_not_understood_are_refused_by_name() {
-        for (file, name, value, words) in [
-            (
-                "scheduler/scheduler_config.json",
-                "prediction_type",
-                Value::from("flow"),
-                "unknown variant `flow`",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "beta_schedule",
-                "sigmoid".into(),
-                "unknown variant `sigmoid`",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "trained_betas",
-                vec![0.1].into(),
-                "trained_betas must be null",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "_class_name",
-                "FlowMatchEulerDiscreteScheduler".into(),
-                "FlowMatch",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "beta_end",
-                1.5.into(),
-                "got 0.00085 and 1.5",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "num_train_timesteps",
-                0.into(),
-                "num_train_timesteps must be above 0",
-            ),
-            (
-                "scheduler/scheduler_config.json",
-                "num_train_timesteps",
-                "many".into(),
-                "num_train_timesteps: invalid type",
-            ),
-            (
-                "vae/config.json",
-                "scaling_factor",
-                0.into(),
-                "scaling_factor must be above 0",
-            ),
-        ] {
-            let folder = Folder::new();
-            folder.set(file, name, value);
-            let message = profile(&folder).unwrap_err().to_string();
-            assert!(message.contains(words), "{message}");
-        }
+        folder.set("vae/config.json", "scaling_factor", 0.into());
+        let message = profile(&folder).unwrap_err().to_string();
+        assert!(
+            message.contains("scaling_factor must be above 0"),
+            "{message}"
+        );
     }
 
     #[test]

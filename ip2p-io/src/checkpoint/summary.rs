@@ -129,12 +129,16 @@ pub struct TensorSummary {
 impl Checkpoint {
     /// What the checkpoint is and holds, in the files that serve `precision`.
     ///
-    /// It need not be an InstructPix2Pix model: the summary says what it is.
+    /// It need not be an InstructPix2Pix model: the summary says what it is. `profile` is its [`Self::profile`].
     ///
     /// # Errors
     ///
-    /// As [`Self::profile`] and [`Weights::open`].
-    pub fn summary(&self, precision: Precision) -> Result<CheckpointSummary> {
+    /// As [`Weights::open`].
+    pub fn summary(
+        &self,
+        precision: Precision,
+        profile: CheckpointProfile,
+    ) -> Result<CheckpointSummary> {
         let mut notes = self.notes();
         let mut components = Vec::new();
         for component in Component::ALL {
@@ -150,7 +154,7 @@ impl Checkpoint {
             folder: self.folder.clone(),
             pipeline: self.pipeline_class().map(str::to_owned),
             kind: self.kind()?,
-            profile: self.profile()?,
+            profile,
             fingerprint: self.fingerprint(precision)?,
             components,
             notes,

@@ -432,7 +432,9 @@ fn the_summary_says_what_there_is() {
     folder.set("unet/config.json", "in_channels", 4.into());
     fs::create_dir(folder.path().join("unet_ema")).unwrap();
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let summary = checkpoint.summary(Precision::F32).unwrap();
+    let summary = checkpoint
+        .summary(Precision::F32, ip2p_core::CheckpointProfile::default())
+        .unwrap();
     assert_eq!(summary.kind, ModelKind::TextToImage);
     assert_eq!(summary.components.len(), 3);
     let unet = &summary.components[2];
