@@ -1,5 +1,6 @@
 //! An edit, step by step.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
@@ -87,11 +88,34 @@ pub struct Steps<'a> {
 /// One picture of the batch: what is needed to give it back.
 #[derive(Debug)]
 struct Image {
-    photo: Photo,
+    photo: Arc<Photo>,
     plan: FitPlan,
     instruction: String,
     seed: u64,
     warnings: Vec<String>,
+}
+
+impl Image {
+    /// The variations of one request, which share the photo.
+    fn variations(
+        request: &EditRequest<'_>,
+        plan: FitPlan,
+        options: &EditOptions,
+        warnings: &[String],
+    ) -> impl Iterator<Item = Self> {
+        let shared = options.compat == Compat::Diffusers && request.variations > 1;
+        let shared = shared.then(|| SHARED_GENERATOR.to_owned());
+        let warnings: Vec<_> = warnings.iter().cloned().chain(shared).collect();
+        let photo = Arc::new(request.photo.clone());
+        let instruction = request.instruction.to_owned();
+        request.seeds(options).map(move |seed| Self {
+            photo: Arc::clone(&photo),
+            plan,
+            instruction: instruction.clone(),
+            seed,
+            warnings: warnings.clone(),
+        })
+    }
 }
 
 impl Editor {
@@ -126,16 +150,7 @@ impl Editor {
         let mut images = Vec::new();
         for ((request, plan), warnings) in requests.iter().zip(plans).zip(&mut warnings) {
             warnings.extend(guidance_warning.clone());
-            if options.compat == Compat::Diffusers && request.variations > 1 {
-                warnings.push(SHARED_GENERATOR.to_owned());
-            }
-            images.extend(request.seeds(options).map(|seed| Image {
-                photo: request.photo.clone(),
-                plan,
-                instruction: request.instruction.to_owned(),
-                seed,
-                warnings: warnings.clone(),
-            }));
+            images.extend(Image::variations(request, plan, options, warnings));
         }
         let shape = image_latents.dims();
         let seeds: Vec<_> = images.iter().map(|image| image.seed).collect();
