@@ -1,0 +1,12 @@
+//! Training examples for InstructPix2Pix: a picture, a sentence, and the picture that the sentence asks for.
+//!
+//! - [`effect`]: edits of a whole picture (snow, night, a sketch), computed on any picture.
+//!
+//! Each is a [`Source`]: example `index` is a pure function of the source's seed and the index, the same on every
+//! machine and in every order, so that training resumes where it stopped and a picture can be named by two numbers. No tensors
+//! here: nothing of this crate knows what learns from it.
+
+pub mod effect;
+mod example;
+
+pub use example::{Example, Family, Phrasing, Source, names_a_side, rng};
