@@ -7,20 +7,26 @@
 //! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
 //! - [`Size`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
 //! - [`NoiseGenerator`]: seeded noise, the same on every backend
+//! - [`SamplerKind`]: the names of the samplers
+//! - [`Fields`]: a config of a checkpoint, read field by field
 //! - [`Precision`]: the number format of a network's weights and activations
 
 mod error;
+mod fields;
 mod fit;
 mod guidance;
 mod noise;
 mod precision;
 mod profile;
+mod sampler;
 mod size;
 
 pub use error::{Error, Result};
+pub use fields::Fields;
 pub use fit::{FitPlan, FitPolicy, LATENT_STEP, MAX_MODEL_SIDE, MODEL_SIZE_STEP, Rect, Region};
 pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;
 pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
+pub use sampler::SamplerKind;
 pub use size::{Size, TargetSize};

@@ -9,7 +9,6 @@
 //! embedding are computed in `f32` in any case.
 
 pub mod clip;
-mod fields;
 pub mod layers;
 pub mod taesd;
 pub mod unet;

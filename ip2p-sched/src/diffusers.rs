@@ -4,10 +4,10 @@
 //! which timesteps they take, in what they round, in where they end, and in which fields of the config they know; what a
 //! step does is the same as in k-diffusion, up to the scale of the latents.
 
-use ip2p_core::{CheckpointProfile, Error, Result};
+use ip2p_core::{CheckpointProfile, Error, Result, SamplerKind};
 
 use crate::noise_schedule::{Interpolation, NoiseSchedule};
-use crate::sampler::{Sampler, SamplerKind, lcm};
+use crate::sampler::{Sampler, lcm};
 use crate::schedule::{LatentScale, Schedule, Step, check_steps, exponential, karras, pairs};
 use crate::scheduler_config::{FinalSigma, SchedulerConfig, SolverType};
 use crate::spacing::{Layout, Spacing};
@@ -17,27 +17,9 @@ use crate::timesteps::{Rounding, Timesteps};
 /// the difference is below `f32`'s precision, and so much that sigma, 2³⁰, is far from overflow.
 const NEARLY_ZERO_ALPHA: f64 = 1.0 / (1_u64 << 60) as f64;
 
-impl SamplerKind {
-    /// The class in diffusers that the sampler is in the compatible mode.
-    ///
-    /// For `dpmpp-2m` and `dpmpp-2m-sde` it is the same class, with `algorithm_type` `dpmsolver++` and
-    /// `sde-dpmsolver++`.
-    #[must_use]
-    pub fn diffusers_class(self) -> &'static str {
-        match self {
-            Self::EulerAncestral => "EulerAncestralDiscreteScheduler",
-            Self::Euler => "EulerDiscreteScheduler",
-            Self::Heun => "HeunDiscreteScheduler",
-            Self::Ddim => "DDIMScheduler",
-            Self::DpmPp2m | Self::DpmPp2mSde => "DPMSolverMultistepScheduler",
-            Self::UniPc => "UniPCMultistepScheduler",
-            Self::Lcm => "LCMScheduler",
-        }
-    }
-
-    fn is_dpm_solver(self) -> bool {
-        matches!(self, Self::DpmPp2m | Self::DpmPp2mSde)
-    }
+/// Whether the sampler is a DPM-Solver++.
+fn is_dpm_solver(sampler: SamplerKind) -> bool {
+    matches!(sampler, SamplerKind::DpmPp2m | SamplerKind::DpmPp2mSde)
 }
 
 impl SchedulerConfig {
@@ -100,7 +82,7 @@ impl SchedulerConfig {
         if clips && self.clip_sample == Some(true) {
             return refuse("clip_sample", &true, "false");
         }
-        let is_multistep = sampler.is_dpm_solver() || sampler == SamplerKind::UniPc;
+        let is_multistep = is_dpm_solver(sampler) || sampler == SamplerKind::UniPc;
         match self.solver_order {
             Some(order) if is_multistep && order != 2 => {
                 return refuse("solver_order", &order, "2");
@@ -242,7 +224,7 @@ impl SchedulerConfig {
         let mut layout = self.layout(noise, steps);
         // One point more than there are steps, the last of them 0: there the schedule ends.
         layout.points = steps + 1;
-        if let (true, Some(clip)) = (sampler.is_dpm_solver(), self.lambda_min_clipped) {
+        if let (true, Some(clip)) = (is_dpm_solver(sampler), self.lambda_min_clipped) {
             let lambdas = noise.sigmas().iter().map(|sigma| -sigma.ln());
             layout.range = lambdas.filter(|&lambda| lambda >= clip).count();
         }
@@ -301,7 +283,7 @@ impl SchedulerConfig {
     fn respaced_rounding(&self, sampler: SamplerKind) -> Rounding {
         use ip2p_core::BetaSchedule::Cosine;
         let cosine = self.beta_schedule == Some(Cosine);
-        if self.use_karras_sigmas == Some(true) && !(sampler.is_dpm_solver() && cosine) {
+        if self.use_karras_sigmas == Some(true) && !(is_dpm_solver(sampler) && cosine) {
             Rounding::Nearest
         } else {
             Rounding::Down

@@ -34,8 +34,9 @@ mod timesteps;
 
 pub use denoiser::{Denoiser, c_in, denoised};
 pub use guided::guide;
+pub use ip2p_core::SamplerKind;
 pub use noise_schedule::{Interpolation, NoiseSchedule};
-pub use sampler::{Run, Sampler, SamplerKind, StepOutput, ancestral_step};
+pub use sampler::{Run, Sampler, StepOutput, ancestral_step};
 pub use schedule::{Schedule, Step};
 pub use schedule_kind::ScheduleKind;
 pub use scheduler_config::SchedulerConfig;

@@ -7,11 +7,11 @@
 //! [`SchedulerConfig::schedule`]: crate::SchedulerConfig::schedule
 
 use burn::tensor::Tensor;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Result, SamplerKind};
 
 use crate::linspace::linspace;
 use crate::noise_schedule::{Interpolation, NoiseSchedule};
-use crate::sampler::{SamplerKind, lcm};
+use crate::sampler::lcm;
 use crate::schedule_kind::ScheduleKind;
 use crate::timesteps::{Rounding, Timesteps};
 

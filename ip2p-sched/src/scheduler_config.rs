@@ -6,13 +6,29 @@
 
 use std::fmt;
 
-use ip2p_core::{BetaSchedule, CheckpointProfile, Error, PredictionType, Result};
+use ip2p_core::{
+    BetaSchedule, CheckpointProfile, Error, Fields, PredictionType, Result, SamplerKind,
+};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::sampler::SamplerKind;
 use crate::spacing::Spacing;
+
+/// Fields that change nothing here.
+const WITHOUT_EFFECT: &[&str] = &[
+    // Of PNDM alone.
+    "skip_prk_steps",
+    // DDIM is made with `set_alpha_to_one=False`; LCM never steps below timestep 0.
+    "set_alpha_to_one",
+    // The sampler's name chooses it.
+    "algorithm_type",
+    // Of settings that are refused.
+    "clip_sample_range",
+    "sample_max_value",
+    "dynamic_thresholding_ratio",
+    "flow_shift",
+    "time_shift_type",
+];
 
 /// Where a schedule ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -99,8 +115,9 @@ impl SchedulerConfig {
     /// [`Error::Config`] that names the field, if one is not known, has a value that is not understood, or asks for
     /// something that this crate does not do.
     pub fn from_json(text: &str) -> Result<Self> {
-        let mut fields = Fields::parse(text)?;
-        fields.refuse_what_is_not_done()?;
+        // Python writes infinities that JSON does not have: DPMSolverMultistepScheduler's `lambda_min_clipped`.
+        let mut fields = Fields::parse("scheduler", &text.replace("-Infinity", "null"))?;
+        refuse_what_is_not_done(&mut fields)?;
         let config = Self {
             class_name: fields.take("_class_name")?,
             num_train_timesteps: fields.take("num_train_timesteps")?,
@@ -125,6 +142,7 @@ impl SchedulerConfig {
             original_inference_steps: fields.take("original_inference_steps")?,
             timestep_scaling: fields.take("timestep_scaling")?,
         };
+        fields.ignore(WITHOUT_EFFECT);
         fields.finish()?;
         config.check()?;
         Ok(config)
@@ -192,93 +210,38 @@ impl SchedulerConfig {
     }
 }
 
-/// What the file holds and nobody has read yet.
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn parse(text: &str) -> Result<Self> {
-        // Python writes infinities that JSON does not have: DPMSolverMultistepScheduler's `lambda_min_clipped`.
-        let text = text.replace("-Infinity", "null");
-        let fields = serde_json::from_str(&text)
-            .map_err(|error| Error::config("scheduler", format!("not a JSON object: {error}")))?;
-        Ok(Self(fields))
+/// Refuses fields that only one value will do for, if they have another.
+fn refuse_what_is_not_done(fields: &mut Fields) -> Result<()> {
+    let done = [
+        // Made for pixels: unsuitable for latents, says diffusers.
+        ("thresholding", json!(false)),
+        ("use_beta_sigmas", json!(false)),
+        ("use_lu_lambdas", json!(false)),
+        ("use_flow_sigmas", json!(false)),
+        ("use_dynamic_shifting", json!(false)),
+        ("predict_x0", json!(true)),
+        ("disable_corrector", json!([])),
+        ("interpolation_type", json!("linear")),
+        ("timestep_type", json!("discrete")),
+        ("trained_betas", Value::Null),
+        ("solver_p", Value::Null),
+        ("shift_terminal", Value::Null),
+    ];
+    for (name, value) in done {
+        fields.only(name, &[value, Value::Null])?;
     }
-
-    /// The field's value; `None` if it is absent or null.
-    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>> {
-        match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value)
-                .map(Some)
-                .map_err(|error| Error::config("scheduler", format!("{name}: {error}"))),
-        }
-    }
-
-    /// Takes fields that only one value will do for.
-    fn refuse_what_is_not_done(&mut self) -> Result<()> {
-        let done = [
-            // Made for pixels: unsuitable for latents, says diffusers.
-            ("thresholding", json!(false)),
-            ("use_beta_sigmas", json!(false)),
-            ("use_lu_lambdas", json!(false)),
-            ("use_flow_sigmas", json!(false)),
-            ("use_dynamic_shifting", json!(false)),
-            ("predict_x0", json!(true)),
-            ("disable_corrector", json!([])),
-            ("interpolation_type", json!("linear")),
-            ("timestep_type", json!("discrete")),
-            ("trained_betas", Value::Null),
-            ("solver_p", Value::Null),
-            ("shift_terminal", Value::Null),
-        ];
-        for (name, only) in done {
-            match self.0.remove(name) {
-                Some(value) if value != only && !value.is_null() => {
-                    let reason = format!("{name} is {value}, only {only} is supported");
-                    return Err(Error::config("scheduler", reason));
-                }
-                _ => {}
-            }
-        }
-        match self.take::<String>("variance_type")? {
-            Some(learned) if learned.starts_with("learned") => {
-                let reason =
-                    format!("variance_type is {learned}, no learned variance is supported");
-                Err(Error::config("scheduler", reason))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// # Errors
-    ///
-    /// If there is a field left that might matter.
-    fn finish(mut self) -> Result<()> {
-        let without_effect = [
-            // Of PNDM alone.
-            "skip_prk_steps",
-            // DDIM is made with `set_alpha_to_one=False`; LCM never steps below timestep 0.
-            "set_alpha_to_one",
-            // The sampler's name chooses it.
-            "algorithm_type",
-            // Of settings that are refused.
-            "clip_sample_range",
-            "sample_max_value",
-            "dynamic_thresholding_ratio",
-            "flow_shift",
-            "time_shift_type",
-        ];
-        for name in without_effect {
-            self.0.remove(name);
-        }
-        match self.0.keys().find(|name| !name.starts_with('_')) {
-            None => Ok(()),
-            Some(name) => {
-                let reason = format!("{name} is not a field that this version knows");
-                Err(Error::config("scheduler", reason))
-            }
-        }
-    }
+    let fixed = [
+        "fixed_small",
+        "fixed_small_log",
+        "fixed_large",
+        "fixed_large_log",
+    ];
+    let not_learned: Vec<_> = fixed
+        .map(Value::from)
+        .into_iter()
+        .chain([Value::Null])
+        .collect();
+    fields.only("variance_type", &not_learned)
 }
 
 #[cfg(test)]
@@ -351,7 +314,7 @@ mod tests {
     fn a_field_that_is_not_known_is_named() {
         assert_eq!(
             complaint(r#""base_shift": 0.5"#),
-            "scheduler config: base_shift is not a field that this version knows"
+            "scheduler config: base_shift = 0.5 may change the result in a way that is not supported; remove what does not"
         );
     }
 
@@ -367,7 +330,10 @@ mod tests {
         assert!(complaint(r#""timestep_spacing": 3"#).contains("timestep_spacing: "));
         assert!(complaint(r#""solver_type": "rk4""#).contains("solver_type: unknown variant"));
         assert!(complaint(r#""steps_offset": -1"#).contains("steps_offset: "));
-        assert!(complaint(r#""thresholding": true"#).contains("thresholding is true, only false"));
+        assert!(
+            complaint(r#""thresholding": true"#)
+                .contains("thresholding is true, supported is false")
+        );
         assert!(complaint(r#""use_flow_sigmas": true"#).contains("use_flow_sigmas"));
         assert!(complaint(r#""trained_betas": [0.1]"#).contains("trained_betas"));
         assert!(complaint(r#""variance_type": "learned_range""#).contains("variance_type"));

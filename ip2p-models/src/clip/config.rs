@@ -1,11 +1,10 @@
 //! What `text_encoder/config.json` says.
 
 use burn::tensor::{Device, Tensor};
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Fields, Result};
 use serde::Deserialize;
 
 use super::CLIPTextModel;
-use crate::fields::Fields;
 use crate::layers::ops;
 
 /// The network's name in errors.

@@ -1,11 +1,10 @@
 //! What `config.json` of an `AutoencoderTiny` says.
 
 use burn::tensor::Device;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Fields, Result};
 use serde_json::Value;
 
 use super::AutoencoderTiny;
-use crate::fields::Fields;
 use crate::vae::NETWORK;
 
 /// The shape of an [`AutoencoderTiny`].

@@ -1,12 +1,11 @@
 //! What `unet/config.json` says.
 
 use burn::tensor::Device;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Fields, Result};
 use serde_json::Value;
 
 use super::levels::read_levels;
 use super::{UNet2DConditionModel, UNetLevel};
-use crate::fields::Fields;
 
 /// The network's name in errors.
 const NETWORK: &str = "unet";

@@ -1,11 +1,10 @@
 //! What `unet/config.json` says of each level.
 
-use ip2p_core::Result;
+use ip2p_core::{Fields, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::config::require;
-use crate::fields::Fields;
 
 /// One level of a U-Net: what works at one size of the picture, on the way down and on the way up.
 #[derive(Debug, Clone, PartialEq, Eq)]

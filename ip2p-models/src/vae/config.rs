@@ -1,11 +1,10 @@
 //! What `vae/config.json` of an `AutoencoderKL` says.
 
 use burn::tensor::Device;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Fields, Result};
 use serde_json::Value;
 
 use super::AutoencoderKL;
-use crate::fields::Fields;
 
 /// The network's name in errors.
 pub(crate) const NETWORK: &str = "vae";

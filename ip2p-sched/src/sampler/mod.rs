@@ -9,7 +9,6 @@ mod ancestral;
 mod dpmpp_2m;
 mod dpmpp_2m_sde;
 mod heun;
-mod kind;
 pub(crate) mod lcm;
 mod run;
 mod unipc;
@@ -17,10 +16,9 @@ mod unipc;
 use std::fmt;
 
 use burn::tensor::Tensor;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Result, SamplerKind};
 
 pub use ancestral::ancestral_step;
-pub use kind::SamplerKind;
 pub use run::{Run, StepOutput};
 
 use crate::{Denoiser, Schedule};

@@ -1,15 +1,17 @@
-//! The names of the samplers.
+//! The names of the samplers: `ip2p-sched` has what they do.
 
 use std::fmt;
 use std::str::FromStr;
 
-use ip2p_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
 /// A sampler.
+///
+/// Exhaustive, so that a name without a sampler behind it does not compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-#[non_exhaustive]
 pub enum SamplerKind {
     /// `euler-a`: Euler's method, with some of the noise drawn anew at each step. The original InstructPix2Pix's.
     #[default]
@@ -58,9 +60,24 @@ impl SamplerKind {
         }
     }
 
-    /// Whether the share of noise that is drawn anew can be set: [`Sampler::with_eta`].
+    /// The class in diffusers that the sampler is in the compatible mode.
     ///
-    /// [`Sampler::with_eta`]: crate::Sampler::with_eta
+    /// For `dpmpp-2m` and `dpmpp-2m-sde` it is the same class, with `algorithm_type` `dpmsolver++` and
+    /// `sde-dpmsolver++`.
+    #[must_use]
+    pub fn diffusers_class(self) -> &'static str {
+        match self {
+            Self::EulerAncestral => "EulerAncestralDiscreteScheduler",
+            Self::Euler => "EulerDiscreteScheduler",
+            Self::Heun => "HeunDiscreteScheduler",
+            Self::Ddim => "DDIMScheduler",
+            Self::DpmPp2m | Self::DpmPp2mSde => "DPMSolverMultistepScheduler",
+            Self::UniPc => "UniPCMultistepScheduler",
+            Self::Lcm => "LCMScheduler",
+        }
+    }
+
+    /// Whether the share of noise that is drawn anew can be set.
     #[must_use]
     pub fn has_eta(self) -> bool {
         matches!(self, Self::EulerAncestral | Self::Ddim | Self::DpmPp2mSde)
