@@ -228,6 +228,19 @@ fn the_tiny_autoencoder_equals_that_of_diffusers() {
 }
 
 #[test]
+fn the_layer_of_the_tiny_autoencoder_that_is_not_finite_is_named() {
+    let golden = Golden::open("vae/taesd");
+    let taesd = taesd(&golden);
+    let latents = tensor(&golden, "latents");
+    assert_eq!(taesd.first_non_finite(latents.clone()), None);
+    let nan = latents.clone() * f32::NAN;
+    assert_eq!(taesd.first_non_finite(nan).as_deref(), Some("latents"));
+    let broken = Breaks::new("decoder.layers.0.").apply(taesd);
+    let layer = broken.first_non_finite(latents);
+    assert_eq!(layer.as_deref(), Some("decoder.layers.0"));
+}
+
+#[test]
 fn the_tiny_autoencoder_can_be_tiled_too() {
     let golden = Golden::open("vae/taesd");
     let taesd = taesd(&golden);

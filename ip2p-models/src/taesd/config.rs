@@ -5,7 +5,7 @@ use ip2p_core::{Error, Fields, Result};
 use serde_json::Value;
 
 use super::AutoencoderTiny;
-use crate::vae::NETWORK;
+use crate::vae::{NETWORK, check_levels, check_scaling_factor};
 
 /// The shape of an [`AutoencoderTiny`].
 ///
@@ -20,13 +20,13 @@ pub struct AutoencoderTinyConfig {
     pub encoder_block_out_channels: Vec<usize>,
     /// Channels at each resolution of the decoder: the same at all.
     pub decoder_block_out_channels: Vec<usize>,
-    /// Blocks at each resolution of the encoder; before each but the first it halves.
+    /// Blocks at each resolution of the encoder, 0 or more; before each but the first it halves.
     pub num_encoder_blocks: Vec<usize>,
-    /// Blocks at each resolution of the decoder; after each but the last it grows.
+    /// Blocks at each resolution of the decoder, 0 or more; after each but the last it grows.
     pub num_decoder_blocks: Vec<usize>,
     /// Channels of the latents.
     pub latent_channels: usize,
-    /// What latents are multiplied by for the U-Net: 1 in every file there is.
+    /// What latents are multiplied by for the U-Net, and divided by for [`AutoencoderTiny::decode`]: 1 in TAESD.
     pub scaling_factor: f64,
 }
 
@@ -71,8 +71,8 @@ impl AutoencoderTinyConfig {
                 "decoder_block_out_channels",
                 &default.decoder_block_out_channels,
             )?,
-            num_encoder_blocks: fields.sizes("num_encoder_blocks", &default.num_encoder_blocks)?,
-            num_decoder_blocks: fields.sizes("num_decoder_blocks", &default.num_decoder_blocks)?,
+            num_encoder_blocks: fields.counts("num_encoder_blocks", &default.num_encoder_blocks)?,
+            num_decoder_blocks: fields.counts("num_decoder_blocks", &default.num_decoder_blocks)?,
             latent_channels: fields.size("latent_channels", default.latent_channels)?,
             scaling_factor: fields.number("scaling_factor", default.scaling_factor)?,
         };
@@ -122,14 +122,14 @@ impl AutoencoderTinyConfig {
                 ));
             }
         }
-        if self.num_encoder_blocks.len() == self.num_decoder_blocks.len() {
-            Ok(())
-        } else {
-            Err(Error::config(
+        if self.num_encoder_blocks.len() != self.num_decoder_blocks.len() {
+            return Err(Error::config(
                 NETWORK,
                 "num_encoder_blocks and num_decoder_blocks differ in length: the picture would come back at another size",
-            ))
+            ));
         }
+        check_levels(self.num_encoder_blocks.len())?;
+        check_scaling_factor(self.scaling_factor)
     }
 
     /// How many pixels of the picture, across and down, make one of the latents: 8 in TAESD.
@@ -165,6 +165,16 @@ mod tests {
     }
 
     #[test]
+    fn a_level_may_be_without_blocks() {
+        let json = r#"{"_class_name": "AutoencoderTiny", "scaling_factor": 1.0,
+            "encoder_block_out_channels": [32, 32, 32], "num_encoder_blocks": [1, 1, 3],
+            "decoder_block_out_channels": [48, 48, 48], "num_decoder_blocks": [3, 2, 0]}"#;
+        let config = AutoencoderTinyConfig::from_json(json).unwrap();
+        assert_eq!(config.num_decoder_blocks, [3, 2, 0]);
+        assert_eq!(config.vae_scale_factor(), 4);
+    }
+
+    #[test]
     fn what_would_be_another_network_is_refused_by_name() {
         let cases = [
             (r#"{"act_fn": "silu"}"#, "act_fn is \"silu\""),
@@ -186,6 +196,7 @@ mod tests {
                 r#"{"num_decoder_blocks": [1], "decoder_block_out_channels": [64]}"#,
                 "differ in length",
             ),
+            (r#"{"scaling_factor": 0}"#, "scaling_factor is 0"),
             (r#"{"midblock_gn": true}"#, "midblock_gn = true"),
         ];
         for (json, message) in cases {

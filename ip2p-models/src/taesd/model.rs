@@ -1,12 +1,14 @@
 //! The model as a whole.
 
+use std::fmt::Arguments;
+
 use burn::module::Module;
 use burn::nn::Relu;
 use burn::tensor::{DType, Device, Tensor, assert_shape};
 
 use super::AutoencoderTinyConfig;
 use super::layers::TinyLayer;
-use crate::vae::{Tiling, VaeOptions};
+use crate::vae::{Tiling, VaeOptions, first_non_finite};
 
 /// Turns pictures into latents of the U-Net's scale and back, fast and roughly.
 #[derive(Module, Debug)]
@@ -39,7 +41,8 @@ impl AutoencoderTiny {
     /// # Shapes
     ///
     /// - rgb: `[batch, in_channels, height, width]`, values in `[-1, 1]`
-    /// - output: `[batch, latent_channels, height / 8, width / 8]`
+    /// - output: `[batch, latent_channels, height / f, width / f]`, with `f` the
+    ///   [`vae_scale_factor`](AutoencoderTinyConfig::vae_scale_factor)
     ///
     /// # Panics
     ///
@@ -70,7 +73,7 @@ impl AutoencoderTiny {
     ///
     /// # Shapes
     ///
-    /// - latents: `[batch, latent_channels, height / 8, width / 8]`
+    /// - latents: `[batch, latent_channels, height / f, width / f]`
     /// - output: `[batch, out_channels, height, width]`, values about `[-1, 1]`
     ///
     /// # Panics
@@ -78,11 +81,41 @@ impl AutoencoderTiny {
     /// If the channels are not the config's.
     #[must_use]
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.decode_observed(latents, &mut |_, _| ())
+    }
+
+    /// As [`Self::decode`], showing `observe` the output of each layer with its name, which is that of its weights if it
+    /// has any: `decoder.layers.3`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::decode`].
+    #[must_use]
+    pub fn decode_observed(
+        &self,
+        latents: Tensor<4>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
         assert_shape!(latents, [_, self.config.latent_channels, _, _]);
         let outside = latents.dtype();
         self.decoder
-            .forward(latents.cast(self.inside()))
+            .forward(latents.cast(self.inside()), observe)
             .cast(outside)
+    }
+
+    /// The first layer whose output holds a NaN or an infinity while these latents are decoded, or none.
+    ///
+    /// For the message after a picture that is not finite: it decodes again and reads every layer's output back. Latents
+    /// that are not finite themselves are named `latents`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::decode`].
+    #[must_use]
+    pub fn first_non_finite(&self, latents: Tensor<4>) -> Option<String> {
+        first_non_finite(latents, |latents, observe| {
+            self.decode_observed(latents, &mut |layer, x| observe(layer, x))
+        })
     }
 
     /// As [`Self::decode`], by parts.
@@ -128,7 +161,8 @@ impl EncoderTiny {
 
     fn forward(&self, rgb: Tensor<4>) -> Tensor<4> {
         // TAESD sees pictures in 0 to 1.
-        run(&self.layers, (rgb + 1.0) / 2.0)
+        let rgb = (rgb + 1.0) / 2.0;
+        self.layers.iter().fold(rgb, |x, layer| layer.forward(x))
     }
 }
 
@@ -157,13 +191,17 @@ impl DecoderTiny {
         Self { layers }
     }
 
-    fn forward(&self, latents: Tensor<4>) -> Tensor<4> {
+    fn forward(
+        &self,
+        latents: Tensor<4>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
         // Latents further out than TAESD has seen would burn out: fold them into -3 to 3.
-        let latents = (latents / 3.0).tanh() * 3.0;
-        run(&self.layers, latents) * 2.0 - 1.0
+        let mut x = (latents / 3.0).tanh() * 3.0;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x);
+            observe(format_args!("decoder.layers.{index}"), &x);
+        }
+        x * 2.0 - 1.0
     }
-}
-
-fn run(layers: &[TinyLayer], x: Tensor<4>) -> Tensor<4> {
-    layers.iter().fold(x, |x, layer| layer.forward(x))
 }

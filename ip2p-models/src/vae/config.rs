@@ -119,16 +119,8 @@ impl AutoencoderKLConfig {
                 ),
             ));
         }
-        if !(self.scaling_factor.is_finite() && self.scaling_factor != 0.0) {
-            return Err(Error::config(
-                NETWORK,
-                format!(
-                    "scaling_factor is {}, supported is a number other than 0",
-                    self.scaling_factor
-                ),
-            ));
-        }
-        Ok(())
+        check_levels(self.block_out_channels.len())?;
+        check_scaling_factor(self.scaling_factor)
     }
 
     /// How many pixels of the picture, across and down, make one of the latents: 8 in Stable Diffusion.
@@ -147,6 +139,27 @@ impl AutoencoderKLConfig {
     pub fn init(&self, device: &Device) -> AutoencoderKL {
         AutoencoderKL::new(self, device)
     }
+}
+
+/// The most levels: with them a picture of 4096 pixels a side is one value of the latents.
+const MAX_LEVELS: usize = 13;
+
+/// Refuses more levels than a picture can be halved for.
+pub(crate) fn check_levels(levels: usize) -> Result<()> {
+    if levels <= MAX_LEVELS {
+        return Ok(());
+    }
+    let reason = format!("has {levels} levels, supported is at most {MAX_LEVELS}");
+    Err(Error::config(NETWORK, reason))
+}
+
+/// Refuses a factor that latents cannot be divided by.
+pub(crate) fn check_scaling_factor(scaling_factor: f64) -> Result<()> {
+    if scaling_factor.is_finite() && scaling_factor != 0.0 {
+        return Ok(());
+    }
+    let reason = format!("scaling_factor is {scaling_factor}, supported is a number other than 0");
+    Err(Error::config(NETWORK, reason))
 }
 
 #[cfg(test)]
@@ -192,6 +205,10 @@ mod tests {
             ),
             (r#"{"norm_num_groups": 48}"#, "norm_num_groups is 48"),
             (r#"{"scaling_factor": 0}"#, "scaling_factor is 0"),
+            (
+                r#"{"block_out_channels": [32,32,32,32,32,32,32,32,32,32,32,32,32,32]}"#,
+                "has 14 levels",
+            ),
             (r#"{"double_z": false}"#, "double_z = false"),
         ];
         for (json, message) in cases {

@@ -54,7 +54,8 @@ impl AutoencoderKL {
     /// # Shapes
     ///
     /// - rgb: `[batch, in_channels, height, width]`, values in `[-1, 1]`
-    /// - output: `[batch, latent_channels, height / 8, width / 8]`
+    /// - output: `[batch, latent_channels, height / f, width / f]`, with `f` the
+    ///   [`vae_scale_factor`](AutoencoderKLConfig::vae_scale_factor)
     ///
     /// # Panics
     ///
@@ -113,7 +114,7 @@ impl AutoencoderKL {
     ///
     /// # Shapes
     ///
-    /// - latents: `[batch, latent_channels, height / 8, width / 8]`
+    /// - latents: `[batch, latent_channels, height / f, width / f]`
     /// - output: `[batch, out_channels, height, width]`, values about `[-1, 1]`
     ///
     /// # Panics
@@ -173,20 +174,30 @@ impl AutoencoderKL {
     /// As [`Self::decode`].
     #[must_use]
     pub fn first_non_finite(&self, latents: Tensor<4>) -> Option<String> {
-        if !ops::is_finite(&latents) {
-            return Some("latents".to_owned());
-        }
-        let mut first = None;
-        let _ = self.decode_observed(latents, &mut |layer, x| {
-            if first.is_none() && !ops::is_finite(x) {
-                first = Some(layer.to_string());
-            }
-        });
-        first
+        first_non_finite(latents, |latents, observe| {
+            self.decode_observed(latents, &mut |layer, x| observe(layer, x))
+        })
     }
 
     /// The float type of the weights, in which the layers compute.
     fn inside(&self) -> DType {
         self.encoder.dtype()
     }
+}
+
+/// The first layer that `decode` shows an output of that is not finite; latents that are not are named `latents`.
+pub(crate) fn first_non_finite(
+    latents: Tensor<4>,
+    decode: impl FnOnce(Tensor<4>, &mut dyn FnMut(Arguments<'_>, &Tensor<4>)) -> Tensor<4>,
+) -> Option<String> {
+    if !ops::is_finite(&latents) {
+        return Some("latents".to_owned());
+    }
+    let mut first = None;
+    let _ = decode(latents, &mut |layer, x| {
+        if first.is_none() && !ops::is_finite(x) {
+            first = Some(layer.to_string());
+        }
+    });
+    first
 }
