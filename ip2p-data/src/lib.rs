@@ -1,6 +1,8 @@
 //! Training examples for InstructPix2Pix: a picture, a sentence, and the picture that the sentence asks for.
 //!
-//! - [`effect`]: edits of a whole picture (snow, night, a sketch), computed on any picture.
+//! - [`scene`]: small drawn scenes, whose edits are exact, with the mask of what may change;
+//! - [`effect`]: edits of a whole picture (snow, night, a sketch), computed on any picture;
+//! - [`photo`]: crops of photographs, edited by those effects.
 //!
 //! Each is a [`Source`]: example `index` is a pure function of the source's seed and the index, the same on every
 //! machine and in every order, so that training resumes where it stopped and a picture can be named by two numbers. No tensors
@@ -8,5 +10,9 @@
 
 pub mod effect;
 mod example;
+pub mod photo;
+pub mod scene;
+mod sheet;
 
 pub use example::{Example, Family, Phrasing, Source, names_a_side, rng};
+pub use sheet::sheet;
