@@ -19,6 +19,7 @@
 //! # }
 //! ```
 //!
+//! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several photos or variations at once: [`Editor::edit_batch`].
 //! - The picture that the original repository or diffusers would have given: [`Compat`].
@@ -61,13 +62,13 @@ pub use {
 #[doc(inline)]
 pub use self::device::{DEVICES, device_by_name};
 #[doc(inline)]
-pub use self::editor::{EditRequest, Edited, Editor, LoadOptions, Step, Steps, Timings, inspect};
+pub use self::editor::{EditRequest, Edited, Editor, Model, Step, Steps, Timings, inspect};
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,
-    ScaleSchedule, Size, TargetSize,
+    ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Photo,

@@ -17,14 +17,15 @@ pub(crate) struct Done<'a> {
 
 /// The record of an edit.
 pub(crate) fn record(editor: &Editor, options: &EditOptions, done: &Done<'_>) -> EditRecord {
-    let guidance = options.guidance(editor.profile());
+    let profile = editor.model().profile();
+    let guidance = options.guidance(profile);
     let (made, all) = done.steps;
     EditRecord {
         instruction: done.instruction.to_owned(),
         negative: options.negative.clone(),
         photo_size: Some(done.plan.photo),
-        model: Some(editor.profile().name.clone()),
-        model_path: Some(editor.folder().to_string_lossy().into_owned()),
+        model: Some(profile.name.clone()),
+        model_path: Some(editor.model().folder().to_string_lossy().into_owned()),
         model_hash: Some(editor.fingerprint().to_owned()),
         steps: options.steps,
         steps_done: (made < all).then_some(made),

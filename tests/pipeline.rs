@@ -1,4 +1,4 @@
-//! Whole edits with the tiny checkpoint, against diffusers' pipeline and the original repository's loop.
+//! Whole edits with the tiny checkpoints, against diffusers' pipeline and the original repository's loop.
 //!
 //! The fixtures hold the photo, the latents after each step and the picture, as `tests/golden/gen_pipeline.py` recorded
 //! them. The latents are compared as numbers; the picture as issue and README promise: nearly all values within one
@@ -67,10 +67,19 @@ fn assert_same_picture(golden: &Golden, name: &str, edited: &Photo) {
     );
 }
 
-/// Runs the edit of a fixture of diffusers' pipeline.
+/// Runs the edit of a fixture of diffusers' pipeline with the tiny checkpoint.
 fn assert_diffusers(name: &str, change: impl Fn(EditOptions) -> EditOptions, variations: usize) {
-    let mut golden = Golden::open(&format!("pipeline/diffusers-{name}"));
-    let editor = editor();
+    assert_fixture(&editor(), &format!("diffusers-{name}"), change, variations);
+}
+
+/// Runs the edit of a fixture of diffusers' pipeline.
+fn assert_fixture(
+    editor: &Editor,
+    name: &str,
+    change: impl Fn(EditOptions) -> EditOptions,
+    variations: usize,
+) {
+    let mut golden = Golden::open(&format!("pipeline/{name}"));
     let photo = photo(&golden);
     let request = EditRequest::new(&photo, INSTRUCTION).with_variations(variations);
     let mut steps = editor
@@ -129,6 +138,19 @@ fn branches_one_by_one_give_the_picture_of_one_batch() {
         |options| options.with_branches(BranchExecution::OneByOne),
         1,
     );
+}
+
+#[test]
+fn a_tiny_autoencoder_and_velocities_give_the_picture_of_diffusers_too() {
+    let editor = Editor::load(fixture("tiny-taesd"), &device()).unwrap();
+    for (name, sampler) in [
+        ("euler-a", SamplerKind::EulerAncestral),
+        ("ddim", SamplerKind::Ddim),
+        ("odd-size", SamplerKind::DpmPp2m),
+    ] {
+        let with_sampler = |options: EditOptions| options.with_sampler(sampler);
+        assert_fixture(&editor, &format!("taesd-{name}"), with_sampler, 1);
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ip2p::{
-    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, LoadOptions,
-    OutputSize, Photo, Result, Timings, device_by_name,
+    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
+    OutputSize, Photo, Precision, Result, Timings, device_by_name,
 };
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ struct Job {
     instruction: String,
     model: PathBuf,
     options: EditOptions,
-    load: LoadOptions,
+    precision: Precision,
     device: String,
     count: usize,
 }
@@ -69,8 +69,9 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let outputs = outputs(args, &job)?;
     let photo = Photo::open(&job.input)?;
     let request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
-    request.check(&job.options)?;
-    let editor = load(&job, progress)?;
+    let model = Model::open(&job.model)?;
+    model.check(&request, &job.options)?;
+    let editor = load(model, &job, progress)?;
     let load = started.elapsed();
 
     let (mut edited, timings) = edit(&editor, &request, &job.options, progress, &stop)?;
@@ -146,7 +147,7 @@ fn job(args: &EditArgs) -> Result<Job> {
         instruction: needed("instruction", instruction)?,
         model: model.into(),
         options,
-        load: LoadOptions::default().with_precision(precision),
+        precision,
         device: args.device.clone().unwrap_or_else(default_device),
         count: args.count.unwrap_or(1),
     })
@@ -210,11 +211,11 @@ fn outputs(args: &EditArgs, job: &Job) -> Result<Vec<PathBuf>> {
     Ok(numbered(&first, job.count))
 }
 
-/// Loads the checkpoint, with a bar.
-fn load(job: &Job, progress: Progress) -> Result<Editor> {
+/// Loads the weights, with a bar.
+fn load(model: Model, job: &Job, progress: Progress) -> Result<Editor> {
     let device = device_by_name(&job.device)?;
     let bar = progress.bytes("loading");
-    let editor = Editor::load_with(&job.model, &device, job.load.clone(), &mut |loaded| {
+    let editor = model.load(&device, job.precision, &mut |loaded| {
         bar.set_length(loaded.total_bytes);
         bar.set_position(loaded.done_bytes);
     });

@@ -214,8 +214,12 @@ fn inspect_says_how_a_picture_was_made_and_what_a_checkpoint_is() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_refused_before_the_model_is_loaded() {
+fn settings_that_make_no_sense_are_refused_before_weights_are_read() {
     let desk = Desk::new();
+    let without_weights = damaged(&desk, |folder| {
+        fs::remove_file(folder.join("unet/diffusion_pytorch_model.safetensors")).unwrap();
+    });
+    let model = without_weights.to_str().unwrap();
     let cases: &[(&[&str], &str)] = &[
         (&["--steps", "0"], "steps must be between 1 and 1000, got 0"),
         (
@@ -228,7 +232,7 @@ fn settings_that_make_no_sense_are_refused_before_the_model_is_loaded() {
         ),
         (&["--sampler", "euler_a"], "euler-a, euler, heun"),
         (&["--schedule", "kerras"], "normal, karras"),
-        (&["--size", "100"], "size must be"),
+        (&["--size", "100"], "size must be a multiple of 16"),
         (&["--count", "0"], "count must be"),
         (&["--device", "abacus"], "abacus"),
         (&["--precision", "f8"], "f32, f16, bf16"),
@@ -238,13 +242,7 @@ fn settings_that_make_no_sense_are_refused_before_the_model_is_loaded() {
     ];
     for (arguments, expected) in cases {
         let all = [
-            &[
-                "edit",
-                "photo.png",
-                "make it snowy",
-                "--model",
-                "no-such-model",
-            ],
+            &["edit", "photo.png", "make it snowy", "--model", model],
             *arguments,
         ]
         .concat();
@@ -257,7 +255,7 @@ fn settings_that_make_no_sense_are_refused_before_the_model_is_loaded() {
         message.contains("instruction must be a sentence") && code == 2,
         "{message}"
     );
-    assert_eq!(desk.files(), ["photo.png"]);
+    assert_eq!(desk.files(), ["model", "photo.png"]);
 }
 
 #[test]

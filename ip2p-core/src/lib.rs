@@ -5,7 +5,7 @@
 //! - [`Error`] and [`Result`]: what can go wrong, by what the caller can do about it
 //! - [`Guidance`]: how strongly to follow the sentence and the picture, and which branches that needs
 //! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
-//! - [`Size`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
+//! - [`Size`], [`SizeStep`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
 //! - [`NoiseGenerator`]: seeded noise, the same on every backend
 //! - [`SamplerKind`]: the names of the samplers
 //! - [`Fields`]: a config of a checkpoint, read field by field
@@ -23,7 +23,7 @@ mod size;
 
 pub use error::{Error, Result};
 pub use fields::Fields;
-pub use fit::{FitPlan, FitPolicy, LATENT_STEP, MAX_MODEL_SIDE, MODEL_SIZE_STEP, Rect, Region};
+pub use fit::{FitPlan, FitPolicy, MAX_MODEL_SIDE, Rect, Region, SizeStep};
 pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;

@@ -1,6 +1,6 @@
 //! Pictures against Pillow, the original repository and diffusers: `tests/golden/gen_images.py`.
 
-use ip2p_core::{FitPolicy, Rect, Size, TargetSize};
+use ip2p_core::{FitPolicy, Rect, Size, SizeStep, TargetSize};
 use ip2p_io::{
     EditRecord, Photo, RgbPicture, Rounding, fit, from_tensor, resize_lanczos, to_tensor,
 };
@@ -45,7 +45,8 @@ fn original_sizes_are_those_of_the_original_repository() {
         let [width, height, resolution, to_width, to_height] =
             [0, 1, 2, 3, 4].map(|at| u32::try_from(row[at]).unwrap());
         let photo = Size::new(width, height);
-        let plan = FitPolicy::Original.plan(photo, TargetSize::Side(resolution));
+        let plan =
+            FitPolicy::Original.plan(photo, TargetSize::Side(resolution), SizeStep::default());
         let expected = Some(Size::new(to_width, to_height)).filter(|size| !size.is_empty());
         assert_eq!(
             plan.ok().map(|plan| plan.model),
@@ -82,7 +83,9 @@ fn photos_are_fitted_as_the_reference_tools_do() {
         let resolution = golden.ints(&format!("{case}.resolution"))[0];
         let target = TargetSize::Side(resolution.try_into().unwrap());
         for policy in [FitPolicy::Original, FitPolicy::Diffusers] {
-            let plan = policy.plan(photo.size(), target).unwrap();
+            let plan = policy
+                .plan(photo.size(), target, SizeStep::default())
+                .unwrap();
             let name = format!("{case}.{policy}");
             assert_same(
                 &name,

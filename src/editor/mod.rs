@@ -1,6 +1,6 @@
 //! The edit: the one place where the crates meet.
 
-mod load;
+mod model;
 mod network;
 mod noise;
 mod plan;
@@ -9,18 +9,17 @@ mod preview;
 mod request;
 mod steps;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use ip2p_core::{CheckpointProfile, Precision, Result, Size};
-use ip2p_io::{EditRecord, Photo, Tokenizer};
+use ip2p_core::{Precision, Result, Size};
+use ip2p_io::{EditRecord, Photo};
 use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
-use ip2p_models::vae::AutoencoderKL;
-use ip2p_sched::SchedulerConfig;
+use ip2p_models::vae::Autoencoder;
 
-pub use load::{LoadOptions, inspect};
+pub use model::{Model, inspect};
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
 
@@ -43,13 +42,10 @@ use crate::options::EditOptions;
 /// ```
 #[derive(Debug)]
 pub struct Editor {
-    tokenizer: Tokenizer,
+    model: Model,
     text_encoder: CLIPTextModel,
-    vae: AutoencoderKL,
+    vae: Autoencoder,
     unet: UNet2DConditionModel,
-    scheduler: SchedulerConfig,
-    profile: CheckpointProfile,
-    folder: PathBuf,
     fingerprint: String,
     device: Device,
     precision: Precision,
@@ -125,7 +121,7 @@ impl Editor {
         options: &EditOptions,
     ) -> Result<Vec<Edited>> {
         let mut done: Vec<Vec<Edited>> = requests.iter().map(|_| Vec::new()).collect();
-        for group in request::by_model_size(requests, options)? {
+        for group in request::by_model_size(requests, options, self.model.size_step())? {
             let members: Vec<_> = group.iter().map(|&index| requests[index].clone()).collect();
             let mut steps = self.begin(&members, options)?;
             for step in &mut steps {
@@ -150,10 +146,10 @@ impl Editor {
         self.begin(std::slice::from_ref(request), options)
     }
 
-    /// The checkpoint's conventions.
+    /// The model: the checkpoint's conventions, and what its pictures' sizes are.
     #[must_use]
-    pub fn profile(&self) -> &CheckpointProfile {
-        &self.profile
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// The number format of the networks.
@@ -166,12 +162,6 @@ impl Editor {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
-    }
-
-    /// The folder that the checkpoint was loaded from.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Conditions {
     pub(crate) context: Tensor<3>,
     /// The empty sentence or the negative one, for each image: `[batch, tokens, width]`.
     pub(crate) uncond_context: Tensor<3>,
-    /// The photos: `[batch, 4, height / 8, width / 8]`.
+    /// The photos: `[batch, channels, height, width]` of the latents.
     pub(crate) image_latents: Tensor<4>,
 }
 

@@ -7,7 +7,7 @@ use ip2p_core::{NoiseGenerator, NoiseKind};
 #[derive(Debug)]
 pub(crate) struct NoiseSource {
     generators: Vec<NoiseGenerator>,
-    /// Of the whole batch: `[batch, 4, height / 8, width / 8]`.
+    /// Of the whole batch: `[batch, channels, height, width]` of the latents.
     shape: [usize; 4],
     device: Device,
 }

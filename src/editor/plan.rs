@@ -12,7 +12,7 @@ impl Editor {
         let (schedule, sampler) = if options.compat == Compat::Diffusers {
             self.diffusers_schedule(options)?
         } else {
-            let noise = NoiseSchedule::new(&self.profile)?;
+            let noise = NoiseSchedule::new(&self.model.profile)?;
             let (kind, steps) = (&options.schedule, options.steps);
             let schedule = Schedule::for_sampler(&noise, options.sampler, kind, steps)?;
             (schedule, Sampler::new(options.sampler))
@@ -29,13 +29,16 @@ impl Editor {
             let expected = "left out with --compat diffusers, where the checkpoint's scheduler_config.json says it";
             return Err(Error::setting("schedule", expected, &options.schedule));
         }
-        let schedule = self.scheduler.schedule(options.sampler, options.steps)?;
-        Ok((schedule, self.scheduler.sampler(options.sampler)?))
+        let schedule = self
+            .model
+            .scheduler
+            .schedule(options.sampler, options.steps)?;
+        Ok((schedule, self.model.scheduler.sampler(options.sampler)?))
     }
 
     /// The guidance of an edit, and a warning where it is not what was asked for.
     pub(super) fn guidance(&self, options: &EditOptions) -> (Guidance, Option<String>) {
-        let asked = options.guidance(&self.profile);
+        let asked = options.guidance(&self.model.profile);
         if options.compat != Compat::Diffusers {
             return (asked, None);
         }

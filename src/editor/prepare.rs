@@ -43,7 +43,7 @@ impl Editor {
             );
             contexts.extend(vec![text.context; request.variations]);
         }
-        let uncond_context = match (negative, self.profile.null_text) {
+        let uncond_context = match (negative, self.model.profile.null_text) {
             (Some(negative), _) => negative.context,
             (None, NullText::Zeros) => contexts[0].zeros_like(),
             (None, _) => self.encode_text("")?.context,
@@ -57,7 +57,7 @@ impl Editor {
     }
 
     fn encode_text(&self, text: &str) -> Result<EncodedText> {
-        let encoded = self.tokenizer.encode(text)?;
+        let encoded = self.model.tokenizer.encode(text)?;
         let shape = [1, encoded.ids.len()];
         let ids = Tensor::<2, Int>::from_data(TensorData::new(encoded.ids, shape), &self.device);
         Ok(EncodedText {
@@ -77,7 +77,8 @@ impl Editor {
         for (request, plan) in requests.iter().zip(plans) {
             let rgb =
                 to_tensor(&fit(request.photo, plan)?, &self.device).cast(dtype(self.precision));
-            let latents = self.vae.encode_with(rgb, options.vae) * self.profile.image_latents_scale;
+            let latents =
+                self.vae.encode_with(rgb, options.vae) * self.model.profile.image_latents_scale;
             all.extend(vec![latents; request.variations]);
         }
         Ok(Tensor::cat(all, 0))

@@ -1,10 +1,10 @@
-//! A cheap look at latents: no autoencoder, an eighth of the size.
+//! A cheap look at latents: no autoencoder, a pixel for each of the latents.
 
 use burn::tensor::{Tensor, TensorData};
-use ip2p_core::Size;
+use ip2p_core::{ModelFamily, Size};
 use ip2p_io::RgbPicture;
 
-/// How much red, green and blue each of Stable Diffusion 1's latent channels stands for, at values of about ±1: the
+/// How much red, green and blue each of Stable Diffusion's latent channels stands for, at values of about ±1: the
 /// linear fit that ComfyUI uses (`latent_formats.py`, `SD15.latent_rgb_factors`).
 const RGB_FACTORS: [[f32; 3]; 4] = [
     [0.3512, 0.2297, 0.3227],
@@ -13,12 +13,13 @@ const RGB_FACTORS: [[f32; 3]; 4] = [
     [-0.2120, -0.2616, -0.7177],
 ];
 
-/// What latents `[batch, 4, height, width]` roughly look like, one picture each of `height` by `width` pixels.
+/// What latents `[batch, channels, height, width]` roughly look like, one picture each of `height` by `width` pixels.
 ///
-/// Latents of another number of channels are shown grey.
-pub(crate) fn previews(latents: &Tensor<4>) -> Vec<RgbPicture> {
+/// The latents of other families than Stable Diffusion, whose channels mean something else, are shown grey.
+pub(crate) fn previews(latents: &Tensor<4>, family: ModelFamily) -> Vec<RgbPicture> {
     let [batch, channels, height, width] = latents.dims();
-    let factors: Vec<f32> = if channels == RGB_FACTORS.len() {
+    let known = matches!(family, ModelFamily::Sd1 | ModelFamily::Sd2);
+    let factors: Vec<f32> = if known && channels == RGB_FACTORS.len() {
         RGB_FACTORS.concat()
     } else {
         vec![1.0 / channels as f32; channels * 3]
@@ -47,7 +48,7 @@ pub(crate) fn previews(latents: &Tensor<4>) -> Vec<RgbPicture> {
         .collect();
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "an eighth of a picture whose sides are u32"
+        reason = "less than a picture whose sides are u32"
     )]
     let size = Size::new(width as u32, height as u32);
     let picture = |rgb: &[u8]| {

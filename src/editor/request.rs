@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ip2p_core::{Error, FitPlan, Result};
+use ip2p_core::{Error, FitPlan, Result, SizeStep};
 use ip2p_io::Photo;
 
 use crate::options::EditOptions;
@@ -50,13 +50,11 @@ impl<'a> EditRequest<'a> {
         self
     }
 
-    /// Whether the request makes sense with these options: known before a model is loaded.
-    ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, or the photo of a size
     /// that the options do not allow.
-    pub fn check(&self, options: &EditOptions) -> Result<()> {
+    pub(super) fn check(&self, options: &EditOptions, step: SizeStep) -> Result<()> {
         if self.instruction.trim().is_empty() {
             return Err(Error::setting(
                 "instruction",
@@ -65,7 +63,7 @@ impl<'a> EditRequest<'a> {
             ));
         }
         if (1..=MAX_VARIATIONS).contains(&self.variations) {
-            return self.plan(options).map(|_| ());
+            return self.plan(options, step).map(|_| ());
         }
         Err(Error::setting(
             "count",
@@ -81,8 +79,8 @@ impl<'a> EditRequest<'a> {
     }
 
     /// How the photo is fitted to the model's size.
-    pub(crate) fn plan(&self, options: &EditOptions) -> Result<FitPlan> {
-        options.fit().plan(self.photo.size(), options.size)
+    pub(crate) fn plan(&self, options: &EditOptions, step: SizeStep) -> Result<FitPlan> {
+        options.fit().plan(self.photo.size(), options.size, step)
     }
 }
 
@@ -90,10 +88,11 @@ impl<'a> EditRequest<'a> {
 pub(crate) fn by_model_size(
     requests: &[EditRequest<'_>],
     options: &EditOptions,
+    step: SizeStep,
 ) -> Result<Vec<Vec<usize>>> {
     let mut groups = BTreeMap::<_, Vec<usize>>::new();
     for (index, request) in requests.iter().enumerate() {
-        let model = request.plan(options)?.model;
+        let model = request.plan(options, step)?.model;
         groups
             .entry((model.width, model.height))
             .or_default()

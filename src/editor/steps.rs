@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Error, FitPlan, Guidance, Result};
+use ip2p_core::{Error, FitPlan, Guidance, ModelFamily, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
 use ip2p_sched::{Run, Schedule};
 
@@ -31,17 +31,21 @@ pub struct Step {
     pub steps: usize,
     /// The noise level that the step left from.
     pub sigma: f64,
-    /// The latents after it: `[batch, 4, height / 8, width / 8]`.
+    /// The latents after it: `[batch, channels, height / f, width / f]`, with `f` the autoencoder's factor, 8 for Stable
+    /// Diffusion, and 4 its channels.
     pub latents: Tensor<4>,
     /// What the network takes the result to be, in the same shape.
     pub denoised: Tensor<4>,
+    family: ModelFamily,
 }
 
 impl Step {
-    /// What the results roughly look like, at an eighth of the size, without the autoencoder: one for each image.
+    /// What the results roughly look like, without the autoencoder and at the size of the latents: one for each image.
+    ///
+    /// In colour for Stable Diffusion, in grey for other families.
     #[must_use]
     pub fn previews(&self) -> Vec<RgbPicture> {
-        previews(&self.denoised)
+        previews(&self.denoised, self.family)
     }
 }
 
@@ -125,14 +129,12 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Steps<'_>> {
-        options.check()?;
-        options.vae.check(self.vae.config().vae_scale_factor())?;
         requests
             .iter()
-            .try_for_each(|request| request.check(options))?;
+            .try_for_each(|request| self.model.check(request, options))?;
         let plans = requests
             .iter()
-            .map(|request| request.plan(options))
+            .map(|request| request.plan(options, self.model.size_step))
             .collect::<Result<Vec<_>>>()?;
         let (schedule, sampler) = self.schedule(options)?;
         let (guidance, guidance_warning) = self.guidance(options);
@@ -205,7 +207,7 @@ impl Iterator for Steps<'_> {
             conditions: &self.conditions,
             guidance: &self.guidance,
             schedule: &self.schedule,
-            prediction: self.editor.profile.prediction,
+            prediction: self.editor.model.profile.prediction,
             execution: self.options.branches,
             dtype: dtype(self.editor.precision),
             step: self.done,
@@ -227,6 +229,7 @@ impl Iterator for Steps<'_> {
             sigma: step.sigma,
             latents: step.latents,
             denoised: step.denoised,
+            family: self.editor.model.profile.family,
         }))
     }
 
@@ -306,7 +309,7 @@ impl Editor {
         options: &EditOptions,
         step: usize,
     ) -> Result<Photo> {
-        let unscaled = (latents / self.profile.scaling_factor).cast(dtype(self.precision));
+        let unscaled = (latents / self.model.profile.scaling_factor).cast(dtype(self.precision));
         let rgb = self.vae.decode_with(unscaled.clone(), options.vae);
         if !is_finite(&rgb) {
             let layer = self.vae.first_non_finite(unscaled);

@@ -136,9 +136,31 @@ def write_original(out, pipeline):
         save(out / "pipeline" / f"original-{name}.safetensors", tensors, 2e-4, REASON, tolerance_gpu=5e-3, **settings)
 
 
-def write(out):
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(out / "tiny-ip2p", safety_checker=None)
+def write_taesd(out, pipeline):
+    """Another autoencoder, another prediction: of the last size, the latents have odd sides."""
+    config = pipeline.scheduler.config
+    for name, (sampler, size) in {
+        "euler-a": ("euler-a", (96, 64)),
+        "ddim": ("ddim", (64, 80)),
+        "odd-size": ("dpmpp-2m", (101, 77)),
+    }.items():
+        source = photo(*size)
+        pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(config)
+        tensors = diffusers_edit(pipeline, source, sampler) | {"photo": pixels(source)}
+        settings = {"steps": "6", "seed": "7", "sampler": sampler}
+        save(out / "pipeline" / f"taesd-{name}.safetensors", tensors, 2e-4, REASON, tolerance_gpu=5e-3, **settings)
+
+
+def load(folder, **settings):
+    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder, safety_checker=None, **settings)
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def write(out):
+    pipeline = load(out / "tiny-ip2p")
+    taesd = load(out / "tiny-taesd", variant="fp16", torch_dtype=torch.float32)
     with torch.no_grad():
         write_diffusers(out, pipeline)
         write_original(out, pipeline)
+        write_taesd(out, taesd)

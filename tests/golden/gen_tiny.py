@@ -1,4 +1,8 @@
-"""The tiny checkpoint: an InstructPix2Pix folder as diffusers writes it, with random weights."""
+"""The tiny checkpoints: InstructPix2Pix folders as diffusers writes them, with random weights.
+
+`tiny-ip2p` is small in everything and otherwise like the ones on the hub; `tiny-taesd` has an `AutoencoderTiny` of three
+levels, predicts the velocity, and holds 16-bit weights alone.
+"""
 
 import json
 import shutil
@@ -7,6 +11,7 @@ from collections import Counter
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderTiny,
     EulerAncestralDiscreteScheduler,
     StableDiffusionInstructPix2PixPipeline,
     UNet2DConditionModel,
@@ -110,32 +115,65 @@ def vae():
     )
 
 
-def scheduler():
-    # What the hub's Stable Diffusion 1 folders have.
-    return EulerAncestralDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+def taesd():
+    # The channels differ between the halves, and a level has no blocks.
+    return AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 3,
+        num_encoder_blocks=(1, 1, 3),
+        decoder_block_out_channels=(12,) * 3,
+        num_decoder_blocks=(3, 2, 0),
     )
 
 
-def write(out):
-    folder = out / "tiny-ip2p"
+def small_unet():
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=8,
+        out_channels=4,
+        block_out_channels=(8, 8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2,
+        cross_attention_dim=32,
+        norm_num_groups=4,
+    )
+
+
+def scheduler(**settings):
+    # What the hub's Stable Diffusion 1 folders have.
+    return EulerAncestralDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, **settings
+    )
+
+
+def write_folder(folder, vae, unet, scheduler, variant=None):
     shutil.rmtree(folder, ignore_errors=True)
-    vocabulary = write_tokenizer(out / "tiny-tokenizer")
+    tokenizer = folder.with_name(f"{folder.name}-tokenizer")
+    vocabulary = write_tokenizer(tokenizer)
     pipeline = StableDiffusionInstructPix2PixPipeline(
-        vae=randomise(vae(), seed=2),
+        vae=randomise(vae, seed=2),
         text_encoder=text_encoder(vocabulary),
-        tokenizer=CLIPTokenizer.from_pretrained(out / "tiny-tokenizer"),
-        unet=randomise(unet(), seed=3),
-        scheduler=scheduler(),
+        tokenizer=CLIPTokenizer.from_pretrained(tokenizer),
+        unet=randomise(unet, seed=3),
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(folder)
+    if variant == "fp16":
+        pipeline.to(torch.float16)
+    pipeline.save_pretrained(folder, variant=variant)
     # transformers 5 writes `tokenizer.json` alone; the hub's folders have the two older files.
     shutil.rmtree(folder / "tokenizer")
-    shutil.move(out / "tiny-tokenizer", folder / "tokenizer")
+    shutil.move(tokenizer, folder / "tokenizer")
     ids = CLIPTokenizer.from_pretrained(folder / "tokenizer")("make it snowy", padding="max_length").input_ids
     assert len(ids) == 77 and ids[0] == vocabulary - 2, ids
     with torch.no_grad():
-        StableDiffusionInstructPix2PixPipeline.from_pretrained(folder)
+        StableDiffusionInstructPix2PixPipeline.from_pretrained(folder, variant=variant)
+
+
+def write(out):
+    write_folder(out / "tiny-ip2p", vae(), unet(), scheduler())
+    velocity = scheduler(prediction_type="v_prediction")
+    write_folder(out / "tiny-taesd", taesd(), small_unet(), velocity, variant="fp16")

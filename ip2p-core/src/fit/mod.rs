@@ -7,16 +7,11 @@
 mod plan;
 mod policy;
 mod size;
+mod step;
 
 pub use plan::{FitPlan, Rect, Region};
 pub use policy::FitPolicy;
-
-/// What the sides of the model's picture are multiples of where we choose them: the latents are an eighth of the
-/// picture, and a Stable Diffusion U-Net halves them three times.
-pub const MODEL_SIZE_STEP: u32 = 64;
-
-/// What the sides of the model's picture must be multiples of in any case: the picture is eight times the latents.
-pub const LATENT_STEP: u32 = 8;
+pub use step::SizeStep;
 
 /// The longest side of a picture that a model is given, in pixels.
 pub const MAX_MODEL_SIDE: u32 = 4096;

@@ -153,13 +153,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{FitPolicy, TargetSize};
+    use crate::{FitPolicy, SizeStep, TargetSize};
 
     #[test]
     fn the_cropped_edge_is_not_part_of_what_is_edited() {
         // 0.5 pixels of 101 are cut off at each side: the model sees half of the outer columns.
         let target = Size::new(512, 512).into();
-        let plan = FitPolicy::Cover.plan(Size::new(101, 100), target).unwrap();
+        let plan = FitPolicy::Cover
+            .plan(Size::new(101, 100), target, SizeStep::default())
+            .unwrap();
         assert_eq!(
             plan.edited(),
             Region {
@@ -181,7 +183,7 @@ mod tests {
         #[test]
         fn every_plan_stays_within_its_pictures(photo in sizes(), steps in 1..32_u32) {
             for policy in FitPolicy::ALL {
-                let Ok(plan) = policy.plan(photo, TargetSize::Side(steps * 64)) else { continue };
+                let Ok(plan) = policy.plan(photo, TargetSize::Side(steps * 64), SizeStep::default()) else { continue };
                 prop_assert!(plan.offset.0 + plan.resized.width <= plan.model.width);
                 prop_assert!(plan.offset.1 + plan.resized.height <= plan.model.height);
                 prop_assert!(!plan.resized.is_empty());
@@ -199,7 +201,7 @@ mod tests {
         #[test]
         fn all_but_cropping_policies_edit_the_whole_photo(photo in sizes()) {
             for policy in [FitPolicy::Contain, FitPolicy::Stretch, FitPolicy::Native, FitPolicy::Diffusers] {
-                let Ok(plan) = policy.plan(photo, TargetSize::default()) else { continue };
+                let Ok(plan) = policy.plan(photo, TargetSize::default(), SizeStep::default()) else { continue };
                 prop_assert_eq!(plan.edited(), Region { x: 0, y: 0, size: photo });
             }
         }

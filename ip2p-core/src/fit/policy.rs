@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::size::{Rounding, contained_size, cover_box, model_size, original_size};
-use super::{FitPlan, LATENT_STEP, MAX_MODEL_SIDE, MODEL_SIZE_STEP, Rect};
+use super::{FitPlan, MAX_MODEL_SIDE, Rect, SizeStep};
 use crate::{Error, Result, Size, TargetSize};
 
 /// How a photo becomes a picture of the model's size.
@@ -23,13 +23,13 @@ pub enum FitPolicy {
     Contain,
     /// Scaled to the size, whatever becomes of the proportions.
     Stretch,
-    /// The photo's own size, made up to a multiple of 8 by mirroring at the right and the bottom: no pixel is lost or
-    /// resampled. The target size is not used.
+    /// The photo's own size, made up to what the model requires (a multiple of 8 for Stable Diffusion) by mirroring at the
+    /// right and the bottom: no pixel is lost or resampled. The target size is not used.
     Native,
     /// The original repository's arithmetic, to the pixel: `edit_cli.py:87-92` at `0dffd1e`. Its sizes are those of
-    /// floating-point noise in 8 % of cases, and may be longer than the target.
+    /// floating-point noise in 8 % of cases, may be longer than the target, and are multiples of 64 for every model.
     Original,
-    /// diffusers' arithmetic: the photo stretched to its own size, down to a multiple of 8
+    /// diffusers' arithmetic: the photo stretched to its own size, down to what the model requires
     /// (`image_processor.py`, `VaeImageProcessor.get_default_height_width`). The target size is not used.
     Diffusers,
 }
@@ -64,30 +64,31 @@ impl FitPolicy {
         !matches!(self, Self::Native | Self::Diffusers)
     }
 
-    /// Plans how a photo of this size is fitted.
+    /// Plans how a photo of this size is fitted for a model whose pictures have sides in these steps.
     ///
-    /// With [`TargetSize::Side`] the model's longer side is that long, and its shorter the multiple of 64 that keeps
-    /// the photo's proportions best: the nearest one for `cover` and `stretch`, the next above for `contain`, at least
-    /// 64. With [`TargetSize::Exact`] the model's size is that one.
+    /// With [`TargetSize::Side`] the model's longer side is that long, and its shorter the multiple of
+    /// [`SizeStep::chosen`] that keeps the photo's proportions best: the nearest one for `cover` and `stretch`, the next
+    /// above for `contain`, at least one. With [`TargetSize::Exact`] the model's size is that one.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSetting`] if the photo has no pixels, the target is not a multiple of 64 (of 8 if both sides are
-    /// given; `original` takes any single number), or the model's picture would be larger than [`MAX_MODEL_SIDE`] or
-    /// smaller than the policy can do.
+    /// [`Error::InvalidSetting`] if the photo has no pixels, the target is not a multiple of [`SizeStep::chosen`] (of
+    /// [`SizeStep::required`] if both sides are given; `original` takes any single number), or the model's picture would
+    /// be larger than [`MAX_MODEL_SIDE`] or smaller than the policy can do.
     ///
     /// # Examples
     ///
     /// ```
-    /// use ip2p_core::{FitPolicy, Size, TargetSize};
+    /// use ip2p_core::{FitPolicy, Size, SizeStep, TargetSize};
     ///
-    /// let plan = FitPolicy::Contain.plan(Size::new(1920, 1080), TargetSize::Side(512))?;
+    /// let photo = Size::new(1920, 1080);
+    /// let plan = FitPolicy::Contain.plan(photo, TargetSize::Side(512), SizeStep::default())?;
     /// assert_eq!(plan.model, Size::new(512, 320));
     /// assert_eq!(plan.resized, Size::new(512, 288));
     /// assert_eq!(plan.offset, (0, 16));
     /// # Ok::<(), ip2p_core::Error>(())
     /// ```
-    pub fn plan(self, photo: Size, target: TargetSize) -> Result<FitPlan> {
+    pub fn plan(self, photo: Size, target: TargetSize, step: SizeStep) -> Result<FitPlan> {
         if photo.is_empty() {
             return Err(Error::setting("photo size", "at least 1x1", photo));
         }
@@ -101,11 +102,11 @@ impl FitPolicy {
         };
         let plan = match self {
             Self::Cover => {
-                let model = model_size(photo, target, Rounding::Nearest)?;
+                let model = model_size(photo, target, step, Rounding::Nearest)?;
                 plan(cover_box(photo, model), model, (0, 0), model)
             }
             Self::Contain => {
-                let model = model_size(photo, target, Rounding::Up)?;
+                let model = model_size(photo, target, step, Rounding::Up)?;
                 let resized = contained_size(photo, model);
                 let offset = (
                     (model.width - resized.width) / 2,
@@ -114,29 +115,27 @@ impl FitPolicy {
                 plan(whole, resized, offset, model)
             }
             Self::Stretch => {
-                let model = model_size(photo, target, Rounding::Nearest)?;
+                let model = model_size(photo, target, step, Rounding::Nearest)?;
                 plan(whole, model, (0, 0), model)
             }
             Self::Native => {
-                let up = |side: u32| side.next_multiple_of(LATENT_STEP).max(MODEL_SIZE_STEP);
+                let up = |side: u32| side.next_multiple_of(step.required).max(step.chosen);
                 check_photo_side(self, photo)?;
                 let model = Size::new(up(photo.width), up(photo.height));
                 plan(whole, photo, (0, 0), model)
             }
             Self::Original => {
-                let model = original_size(photo, target)?;
+                let model = original_size(photo, target, step)?;
                 plan(cover_box(photo, model), model, (0, 0), model)
             }
             Self::Diffusers => {
                 check_photo_side(self, photo)?;
-                let down = |side: u32| side - side % LATENT_STEP;
+                let down = |side: u32| side - side % step.required;
                 let model = Size::new(down(photo.width), down(photo.height));
                 if model.is_empty() {
-                    return Err(Error::setting(
-                        "photo size",
-                        "at least 8x8 for --fit diffusers",
-                        photo,
-                    ));
+                    let least = Size::new(step.required, step.required);
+                    let expected = format!("at least {least} for --fit diffusers");
+                    return Err(Error::setting("photo size", expected, photo));
                 }
                 plan(whole, model, (0, 0), model)
             }
@@ -183,7 +182,11 @@ mod tests {
 
     fn plan(policy: FitPolicy, photo: (u32, u32), target: impl Into<TargetSize>) -> FitPlan {
         policy
-            .plan(Size::new(photo.0, photo.1), target.into())
+            .plan(
+                Size::new(photo.0, photo.1),
+                target.into(),
+                SizeStep::default(),
+            )
             .unwrap()
     }
 
@@ -213,7 +216,7 @@ mod tests {
         // 49 · (64 / 49) is less than 64 in binary.
         for photo in [Size::new(600, 49), Size::new(1, 10_000)] {
             let error = FitPolicy::Original
-                .plan(photo, TargetSize::default())
+                .plan(photo, TargetSize::default(), SizeStep::default())
                 .unwrap_err();
             assert!(error.to_string().contains("--fit original"), "{error}");
         }
@@ -230,11 +233,54 @@ mod tests {
         assert_eq!(model(FitPolicy::Diffusers, (101, 9)), (96, 8));
     }
 
+    /// A model with a factor of 4 to its latents and three levels.
+    const SMALL: SizeStep = SizeStep {
+        required: 4,
+        chosen: 16,
+    };
+
+    #[test]
+    fn sizes_are_in_the_steps_of_the_model() {
+        let model = |policy: FitPolicy, photo: (u32, u32), target: TargetSize| {
+            let plan = policy.plan(Size::new(photo.0, photo.1), target, SMALL);
+            plan.map(|plan| (plan.model.width, plan.model.height))
+        };
+        let side = TargetSize::Side(256);
+        let cases = [
+            (FitPolicy::Contain, (3000, 2000), (256, 176)),
+            (FitPolicy::Cover, (1920, 1080), (256, 144)),
+            (FitPolicy::Contain, (10_000, 1), (256, 16)),
+            (FitPolicy::Native, (101, 1), (104, 16)),
+            (FitPolicy::Diffusers, (101, 9), (100, 8)),
+            (FitPolicy::Original, (1920, 1080), (320, 192)),
+        ];
+        for (policy, photo, expected) in cases {
+            assert_eq!(model(policy, photo, side).unwrap(), expected, "{policy}");
+        }
+        let exact = Size::new(100, 60).into();
+        assert_eq!(model(FitPolicy::Stretch, (7, 7), exact).unwrap(), (100, 60));
+        for target in [TargetSize::Side(200), Size::new(98, 64).into()] {
+            assert!(
+                model(FitPolicy::Stretch, (7, 7), target).is_err(),
+                "{target}"
+            );
+        }
+        let error = model(FitPolicy::Diffusers, (101, 3), side).unwrap_err();
+        assert!(error.to_string().contains("at least 4x4"), "{error}");
+        let odd = SizeStep::new(24, 1).unwrap();
+        let error = FitPolicy::Original.plan(Size::new(640, 480), side, odd);
+        assert!(error.unwrap_err().to_string().contains("multiples of 24"));
+    }
+
     #[test]
     fn a_target_that_no_model_can_work_at_is_refused() {
         for target in ["0", "32", "500", "4160", "500x512", "640x0", "640x32"] {
             for policy in [FitPolicy::Cover, FitPolicy::Contain, FitPolicy::Stretch] {
-                let refused = policy.plan(Size::new(640, 480), target.parse().unwrap());
+                let refused = policy.plan(
+                    Size::new(640, 480),
+                    target.parse().unwrap(),
+                    SizeStep::default(),
+                );
                 assert!(refused.is_err(), "{policy} {target}");
             }
         }
@@ -246,7 +292,9 @@ mod tests {
     fn photos_without_pixels_are_refused_by_every_policy() {
         for policy in FitPolicy::ALL {
             for photo in [Size::new(0, 0), Size::new(0, 5), Size::new(5, 0)] {
-                let error = policy.plan(photo, TargetSize::default()).unwrap_err();
+                let error = policy
+                    .plan(photo, TargetSize::default(), SizeStep::default())
+                    .unwrap_err();
                 assert_eq!(
                     error.to_string(),
                     format!("photo size must be at least 1x1, got {photo}")
@@ -258,7 +306,9 @@ mod tests {
     #[test]
     fn one_pixel_is_enough_where_the_photo_is_scaled_or_padded() {
         for policy in FitPolicy::ALL {
-            let fits = policy.plan(Size::new(1, 1), TargetSize::default()).is_ok();
+            let fits = policy
+                .plan(Size::new(1, 1), TargetSize::default(), SizeStep::default())
+                .is_ok();
             assert_eq!(fits, policy != FitPolicy::Diffusers, "{policy}");
         }
     }
@@ -267,9 +317,17 @@ mod tests {
     fn a_photo_too_large_for_its_own_size_is_refused() {
         let photo = Size::new(6000, 4000);
         for policy in [FitPolicy::Native, FitPolicy::Diffusers] {
-            assert!(policy.plan(photo, TargetSize::default()).is_err());
+            assert!(
+                policy
+                    .plan(photo, TargetSize::default(), SizeStep::default())
+                    .is_err()
+            );
         }
-        assert!(FitPolicy::Cover.plan(photo, TargetSize::default()).is_ok());
+        assert!(
+            FitPolicy::Cover
+                .plan(photo, TargetSize::default(), SizeStep::default())
+                .is_ok()
+        );
     }
 
     #[test]
@@ -287,18 +345,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sizes_are_multiples_of_64_and_keep_proportions_within_one_step(photo in sizes(), steps in 1..32_u32) {
-            let side = steps * 64;
+        fn sizes_are_multiples_of_the_step_and_keep_proportions_within_one(
+            photo in sizes(), steps in 1..32_u32, small: bool,
+        ) {
+            let step = if small { SMALL } else { SizeStep::default() };
+            let side = steps * step.chosen;
             for policy in [FitPolicy::Cover, FitPolicy::Contain, FitPolicy::Stretch] {
-                let model = policy.plan(photo, TargetSize::Side(side)).unwrap().model;
+                let model = policy.plan(photo, TargetSize::Side(side), step).unwrap().model;
                 prop_assert_eq!(model.longer(), side);
-                prop_assert_eq!(model.shorter() % 64, 0);
+                prop_assert_eq!(model.shorter() % step.chosen, 0);
                 let exact = f64::from(side) * f64::from(photo.shorter()) / f64::from(photo.longer());
                 let off = (f64::from(model.shorter()) - exact).abs();
-                prop_assert!(off < 64.0 || model.shorter() == 64, "{} {}", model, exact);
+                prop_assert!(off < f64::from(step.chosen) || model.shorter() == step.chosen, "{} {}", model, exact);
                 prop_assert_eq!(model.width >= model.height, photo.width >= photo.height || model.width == model.height);
             }
         }
-
     }
 }

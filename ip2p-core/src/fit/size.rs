@@ -1,9 +1,9 @@
 //! The size that the model works at: ours in whole numbers, the original repository's in its floating-point ones.
 
-use super::{LATENT_STEP, MAX_MODEL_SIDE, MODEL_SIZE_STEP, Rect};
+use super::{MAX_MODEL_SIDE, Rect, SizeStep};
 use crate::{Error, Result, Size, TargetSize};
 
-/// Which way the shorter side goes to a multiple of [`MODEL_SIZE_STEP`].
+/// Which way the shorter side goes to a multiple of [`SizeStep::chosen`].
 #[derive(Clone, Copy)]
 pub(super) enum Rounding {
     Nearest,
@@ -11,18 +11,20 @@ pub(super) enum Rounding {
 }
 
 /// The model's size for a target that is to be kept.
-pub(super) fn model_size(photo: Size, target: TargetSize, rounding: Rounding) -> Result<Size> {
-    let step = u64::from(MODEL_SIZE_STEP);
+pub(super) fn model_size(
+    photo: Size,
+    target: TargetSize,
+    step: SizeStep,
+    rounding: Rounding,
+) -> Result<Size> {
+    let SizeStep { required, chosen } = step;
     match target {
         TargetSize::Side(side) => {
-            if !side.is_multiple_of(MODEL_SIZE_STEP)
-                || !(MODEL_SIZE_STEP..=MAX_MODEL_SIDE).contains(&side)
-            {
-                let expected = format!(
-                    "a multiple of {MODEL_SIZE_STEP} from {MODEL_SIZE_STEP} to {MAX_MODEL_SIDE}"
-                );
+            if !side.is_multiple_of(chosen) || !(chosen..=MAX_MODEL_SIDE).contains(&side) {
+                let expected = format!("a multiple of {chosen} from {chosen} to {MAX_MODEL_SIDE}");
                 return Err(Error::setting("size", expected, side));
             }
+            let step = u64::from(chosen);
             // In proportion the shorter side would be `scaled / longer`.
             let scaled = u64::from(side) * u64::from(photo.shorter());
             let longer = u64::from(photo.longer());
@@ -39,15 +41,12 @@ pub(super) fn model_size(photo: Size, target: TargetSize, rounding: Rounding) ->
         }
         TargetSize::Exact(size) => {
             let fits = |side: u32| {
-                side.is_multiple_of(LATENT_STEP)
-                    && (MODEL_SIZE_STEP..=MAX_MODEL_SIDE).contains(&side)
+                side.is_multiple_of(required) && (chosen..=MAX_MODEL_SIDE).contains(&side)
             };
             if fits(size.width) && fits(size.height) {
                 Ok(size)
             } else {
-                let expected = format!(
-                    "multiples of {LATENT_STEP} from {MODEL_SIZE_STEP} to {MAX_MODEL_SIDE}"
-                );
+                let expected = format!("multiples of {required} from {chosen} to {MAX_MODEL_SIDE}");
                 Err(Error::setting("size", expected, size))
             }
         }
@@ -96,8 +95,19 @@ pub(super) fn cover_box(photo: Size, model: Size) -> Rect {
     }
 }
 
+/// What the original repository's sizes are multiples of.
+const ORIGINAL_STEP: u32 = 64;
+
 /// The size that the original repository gives a photo: `edit_cli.py:87-91` at `0dffd1e`, rounding errors and all.
-pub(super) fn original_size(photo: Size, target: TargetSize) -> Result<Size> {
+pub(super) fn original_size(photo: Size, target: TargetSize, step: SizeStep) -> Result<Size> {
+    if !ORIGINAL_STEP.is_multiple_of(step.required) {
+        let expected = format!(
+            "another than original, whose sizes are multiples of {ORIGINAL_STEP}, for this model, whose sizes are \
+             multiples of {}",
+            step.required
+        );
+        return Err(Error::setting("fit", expected, "original"));
+    }
     let TargetSize::Side(resolution) = target else {
         let expected = "one number for --fit original, as the original's --resolution";
         return Err(Error::setting("size", expected, target));
@@ -106,12 +116,13 @@ pub(super) fn original_size(photo: Size, target: TargetSize) -> Result<Size> {
         let expected = format!("from 1 to {MAX_MODEL_SIDE}");
         return Err(Error::setting("size", expected, resolution));
     }
+    let step = f64::from(ORIGINAL_STEP);
     let shorter = f64::from(photo.shorter());
     let factor = f64::from(resolution) / f64::from(photo.longer());
-    let factor = (shorter * factor / 64.0).ceil() * 64.0 / shorter;
-    let side = |side: u32| python_floor_div(f64::from(side) * factor, 64.0) * 64.0;
+    let factor = (shorter * factor / step).ceil() * step / shorter;
+    let side = |side: u32| python_floor_div(f64::from(side) * factor, step) * step;
     let (width, height) = (side(photo.width), side(photo.height));
-    let allowed = 64.0..=f64::from(MAX_MODEL_SIDE);
+    let allowed = step..=f64::from(MAX_MODEL_SIDE);
     if allowed.contains(&width) && allowed.contains(&height) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -121,7 +132,7 @@ pub(super) fn original_size(photo: Size, target: TargetSize) -> Result<Size> {
         Ok(Size::new(width as u32, height as u32))
     } else {
         let expected = format!(
-            "one that --fit original brings to a size from 64 to {MAX_MODEL_SIDE}, not to {width}x{height}"
+            "one that --fit original brings to a size from {ORIGINAL_STEP} to {MAX_MODEL_SIDE}, not to {width}x{height}"
         );
         Err(Error::setting("photo size", expected, photo))
     }

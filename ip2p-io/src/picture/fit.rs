@@ -80,7 +80,7 @@ fn mirrored(side: u32, offset: u32, to: u32) -> impl Iterator<Item = usize> {
 
 #[cfg(test)]
 mod tests {
-    use ip2p_core::{FitPolicy, TargetSize};
+    use ip2p_core::{FitPolicy, SizeStep, TargetSize};
     use proptest::prelude::*;
 
     use super::*;
@@ -105,7 +105,7 @@ mod tests {
         for (width, height) in [(65, 70), (64, 64), (1, 1), (8, 131)] {
             let photo = gradient(width, height);
             let plan = FitPolicy::Native
-                .plan(photo.size(), TargetSize::default())
+                .plan(photo.size(), TargetSize::default(), SizeStep::default())
                 .unwrap();
             let picture = fit(&photo, &plan).unwrap();
             assert_eq!(picture.size(), plan.model);
@@ -117,7 +117,7 @@ mod tests {
     fn what_cover_cuts_off_stays_as_it_was() {
         let photo = gradient(100, 20);
         let plan = FitPolicy::Cover
-            .plan(photo.size(), Size::new(64, 64).into())
+            .plan(photo.size(), Size::new(64, 64).into(), SizeStep::default())
             .unwrap();
         let black = RgbPicture::new(plan.model, vec![0; 64 * 64 * 3]).unwrap();
         let edited = restore(&black, &plan, &photo).unwrap();
@@ -148,7 +148,9 @@ mod tests {
             FitPolicy::Stretch,
             FitPolicy::Diffusers,
         ] {
-            let plan = policy.plan(photo.size(), TargetSize::Side(256)).unwrap();
+            let plan = policy
+                .plan(photo.size(), TargetSize::Side(256), SizeStep::default())
+                .unwrap();
             let back = restore(&fit(&photo, &plan).unwrap(), &plan, &photo).unwrap();
             let pairs = back.rgb().pixels().iter().zip(photo.rgb().pixels());
             let off = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -160,7 +162,7 @@ mod tests {
     fn a_plan_for_another_size_is_refused() {
         let (photo, other) = (gradient(100, 80), gradient(80, 100));
         let plan = FitPolicy::Stretch
-            .plan(photo.size(), TargetSize::Side(64))
+            .plan(photo.size(), TargetSize::Side(64), SizeStep::default())
             .unwrap();
         assert!(fit(&other, &plan).is_err());
         let picture = fit(&photo, &plan).unwrap();
@@ -174,7 +176,7 @@ mod tests {
         fn every_policy_gives_the_planned_size_and_takes_it_back(width in 1..200_u32, height in 1..200_u32) {
             let photo = gradient(width, height);
             for policy in FitPolicy::ALL {
-                let Ok(plan) = policy.plan(photo.size(), TargetSize::Side(64)) else { continue };
+                let Ok(plan) = policy.plan(photo.size(), TargetSize::Side(64), SizeStep::default()) else { continue };
                 if plan.model.pixels() > 1 << 20 { continue }
                 let picture = fit(&photo, &plan).unwrap();
                 prop_assert_eq!(picture.size(), plan.model);

@@ -20,11 +20,11 @@ use crate::EditRecord;
 /// # Examples
 ///
 /// ```no_run
-/// use ip2p_core::{FitPolicy, TargetSize};
+/// use ip2p_core::{FitPolicy, SizeStep, TargetSize};
 /// use ip2p_io::{Photo, fit, restore};
 ///
 /// let photo = Photo::open("photo.jpg")?;
-/// let plan = FitPolicy::Contain.plan(photo.size(), TargetSize::Side(512))?;
+/// let plan = FitPolicy::Contain.plan(photo.size(), TargetSize::Side(512), SizeStep::default())?;
 /// let picture = fit(&photo, &plan)?;
 /// // Here the model would edit the picture.
 /// restore(&picture, &plan, &photo)?.save("edited.png", None)?;

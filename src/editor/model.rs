@@ -1,0 +1,186 @@
+//! From a checkpoint to networks that are ready to edit, in two steps: what is small, then what is large.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ip2p_core::{CheckpointProfile, Precision, Result, SizeStep};
+use ip2p_io::{Checkpoint, CheckpointSummary, Component, LoadProgress, Tokenizer};
+use ip2p_models::clip::CLIPTextConfig;
+use ip2p_models::unet::UNet2DConditionConfig;
+use ip2p_models::vae::AutoencoderConfig;
+use ip2p_sched::{NoiseSchedule, SchedulerConfig};
+
+use super::{EditRequest, Editor};
+use crate::device::check_precision;
+use crate::options::EditOptions;
+
+/// What a folder in diffusers layout holds, and its conventions; it need not be an InstructPix2Pix model.
+///
+/// # Errors
+///
+/// Those of [`Model::open`] that concern the files, but not that the networks are known.
+pub fn inspect(folder: impl AsRef<Path>) -> Result<CheckpointSummary> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
+    checkpoint.summary(Precision::F32, profile(&checkpoint, &scheduler)?)
+}
+
+/// The conventions that a checkpoint's files tell.
+fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<CheckpointProfile> {
+    let mut training = CheckpointProfile::default();
+    scheduler.apply_to(&mut training);
+    checkpoint.profile(&training)
+}
+
+/// An InstructPix2Pix checkpoint whose small files have been read and understood, and whose weights have not.
+///
+/// It takes milliseconds to open, and knows what is needed to say whether an edit's settings make sense, before
+/// gigabytes are loaded.
+///
+/// # Examples
+///
+/// ```no_run
+/// use ip2p::{EditOptions, EditRequest, Model, Photo, Precision};
+///
+/// let model = Model::open("instruct-pix2pix")?;
+/// let (photo, options) = (Photo::open("photo.jpg")?, EditOptions::default());
+/// let request = EditRequest::new(&photo, "make it snowy");
+/// model.check(&request, &options)?;
+/// let editor = model.load(&ip2p::device_by_name("flex")?, Precision::F32, &mut |loaded| {
+///     println!("{} of {} bytes", loaded.done_bytes, loaded.total_bytes);
+/// })?;
+/// # Ok::<(), ip2p::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Model {
+    checkpoint: Checkpoint,
+    pub(super) tokenizer: Tokenizer,
+    text_encoder: CLIPTextConfig,
+    vae: AutoencoderConfig,
+    unet: UNet2DConditionConfig,
+    pub(super) scheduler: SchedulerConfig,
+    pub(super) profile: CheckpointProfile,
+    pub(super) size_step: SizeStep,
+}
+
+impl Model {
+    /// Opens a checkpoint in a folder as diffusers writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](ip2p_core::Error::Checkpoint) or [`Error::Config`](ip2p_core::Error::Config), naming the
+    /// file, if something is missing, damaged, or not of an InstructPix2Pix model.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::from_checkpoint(Checkpoint::open(folder)?)
+    }
+
+    /// Reads the small files of a checkpoint, wherever it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::open`].
+    pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self> {
+        checkpoint.check_kind()?;
+        let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?;
+        let unet = UNet2DConditionConfig::from_json(checkpoint.config(Component::Unet))?;
+        let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
+        let profile = profile(&checkpoint, &scheduler)?;
+        NoiseSchedule::new(&profile)?;
+        Ok(Self {
+            tokenizer: Tokenizer::open(checkpoint.tokenizer_folder())?,
+            text_encoder: CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?,
+            size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
+            vae,
+            unet,
+            scheduler,
+            profile,
+            checkpoint,
+        })
+    }
+
+    /// Takes the checkpoint's conventions from here, not from its files.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) or [`Error::Config`](ip2p_core::Error::Config) if the
+    /// conventions make no sense.
+    pub fn with_profile(mut self, profile: CheckpointProfile) -> Result<Self> {
+        NoiseSchedule::new(&profile)?;
+        self.profile = profile;
+        Ok(self)
+    }
+
+    /// The checkpoint's conventions.
+    #[must_use]
+    pub fn profile(&self) -> &CheckpointProfile {
+        &self.profile
+    }
+
+    /// The folder that it was opened from.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.checkpoint.folder()
+    }
+
+    /// What the sides of the pictures that it works on are multiples of.
+    #[must_use]
+    pub fn size_step(&self) -> SizeStep {
+        self.size_step
+    }
+
+    /// Whether an edit makes sense with this model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) that names the first option that does not, or says
+    /// that the sentence is empty or the photo of a size that the options do not allow.
+    pub fn check(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<()> {
+        options.check()?;
+        options.vae.check(self.vae.vae_scale_factor())?;
+        request.check(options, self.size_step)
+    }
+
+    /// Loads the weights, converted to `precision`, telling `progress` how far it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](ip2p_core::Error::Checkpoint) or [`Error::Weights`](ip2p_core::Error::Weights), naming the
+    /// file, if weights are missing, damaged, or not those of the networks;
+    /// [`Error::Device`](ip2p_core::Error::Device) if the device does not compute in this precision.
+    pub fn load(
+        self,
+        device: &Device,
+        precision: Precision,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Editor> {
+        check_precision(device, precision)?;
+        let Self { checkpoint, .. } = &self;
+        let text_encoder = self.text_encoder.init(device);
+        let (text_encoder, _) =
+            checkpoint.load(text_encoder, Component::TextEncoder, precision, progress)?;
+        let vae = self.vae.init(device);
+        let (vae, _) = checkpoint.load(vae, Component::Vae, precision, progress)?;
+        let unet = self.unet.init(device);
+        let (unet, _) = checkpoint.load(unet, Component::Unet, precision, progress)?;
+        Ok(Editor {
+            fingerprint: checkpoint.fingerprint(precision)?,
+            text_encoder,
+            vae,
+            unet,
+            model: self,
+            device: device.clone(),
+            precision,
+        })
+    }
+}
+
+impl Editor {
+    /// Loads a checkpoint from a folder as diffusers writes it, in `f32`: [`Model`] does it with other settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::open`] and [`Model::load`].
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Model::open(folder)?.load(device, Precision::F32, &mut |_| ())
+    }
+}
