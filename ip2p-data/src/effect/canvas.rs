@@ -1,6 +1,6 @@
 //! A picture in floating point, and planes of one number a pixel with a blur.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use super::colour::{self, Colour};
 
@@ -33,11 +33,10 @@ impl Canvas {
 
     /// Back to bytes; what lies outside `[0, 1]` is clipped.
     pub(super) fn into_picture(self) -> RgbImage {
-        let width = self.width;
-        RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
-            let pixel = self.pixels[y as usize * width + x as usize];
-            Rgb(pixel.map(|c| (c.clamp(0.0, 1.0) * 255.0).round() as u8))
-        })
+        let byte = |c: f32| (c.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
+        let bytes = self.pixels.iter().flatten().map(|&c| byte(c)).collect();
+        RgbImage::from_raw(self.width as u32, self.height as u32, bytes)
+            .expect("as many pixels as the picture that it was made from")
     }
 
     /// The shorter side in pixels: the unit of every length.
@@ -45,18 +44,20 @@ impl Canvas {
         self.width.min(self.height) as f32
     }
 
-    /// The place of the pixel at `index`.
-    pub(super) fn place(&self, index: usize) -> Place {
-        Place {
-            x: ((index % self.width) as f32 + 0.5) / self.width as f32,
-            y: ((index / self.width) as f32 + 0.5) / self.height as f32,
-        }
-    }
-
     /// The canvas with each pixel replaced by `new(old, place, index)`.
     pub(super) fn map(mut self, new: impl Fn(Colour, Place, usize) -> Colour) -> Self {
-        for index in 0..self.pixels.len() {
-            self.pixels[index] = new(self.pixels[index], self.place(index), index);
+        let part = |i: usize, size: usize| (i as f32 + 0.5) / size as f32;
+        let mut index = 0;
+        for row in 0..self.height {
+            let y = part(row, self.height);
+            for column in 0..self.width {
+                let place = Place {
+                    x: part(column, self.width),
+                    y,
+                };
+                self.pixels[index] = new(self.pixels[index], place, index);
+                index += 1;
+            }
         }
         self
     }
@@ -126,24 +127,18 @@ impl Plane {
                 *sum += value;
             }
         }
-        let mut values = Vec::with_capacity(self.values.len());
-        for y in 0..self.height as isize {
+        let mut values = vec![0.0; self.values.len()];
+        for (y, to) in (0..).zip(values.chunks_exact_mut(self.width)) {
             let above = row(y - window.whole - 1);
             let below = row(y + window.whole + 1);
             let leaving = row(y - window.whole);
-            for x in 0..self.width {
-                values.push((sums[x] + window.part * (above[x] + below[x])) * window.scale);
-                sums[x] += below[x] - leaving[x];
+            let ends = above.iter().zip(below).zip(leaving);
+            for ((to, sum), ((above, below), leaving)) in to.iter_mut().zip(&mut sums).zip(ends) {
+                *to = (*sum + window.part * (above + below)) * window.scale;
+                *sum += below - leaving;
             }
         }
         Self { values, ..*self }
-    }
-
-    /// The value at a pixel, or that of the border nearest to it.
-    pub(super) fn near(&self, x: isize, y: isize) -> f32 {
-        let x = x.clamp(0, self.width as isize - 1) as usize;
-        let y = y.clamp(0, self.height as isize - 1) as usize;
-        self.values[y * self.width + x]
     }
 }
 
@@ -166,6 +161,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     fn plane(width: usize, height: usize) -> Plane {
@@ -182,6 +179,9 @@ mod tests {
     #[test]
     fn a_blur_is_the_mean_over_its_square() {
         let plane = plane(7, 5);
+        let near = |plane: &Plane, x: isize, y: isize| {
+            plane.values[(y.clamp(0, 4) * 7 + x.clamp(0, 6)) as usize]
+        };
         for (radius, whole, part) in [(0.0, 0, 0.0), (1.0, 1, 0.0), (2.25, 2, 0.25), (9.5, 9, 0.5)]
         {
             let blurred = plane.blur(radius);
@@ -191,12 +191,12 @@ mod tests {
                 let (mut sum, mut weights) = (0.0, 0.0);
                 for dy in reach.clone() {
                     for dx in reach.clone() {
-                        sum += weight(dx) * weight(dy) * plane.near(x + dx, y + dy);
+                        sum += weight(dx) * weight(dy) * near(&plane, x + dx, y + dy);
                         weights += weight(dx) * weight(dy);
                     }
                 }
                 assert!(
-                    (blurred.near(x, y) - sum / weights).abs() < 1e-4,
+                    (near(&blurred, x, y) - sum / weights).abs() < 1e-4,
                     "radius {radius} at {x}, {y}"
                 );
             }

@@ -28,6 +28,7 @@ use rand::{Rng, RngExt};
 use crate::Family;
 use canvas::Canvas;
 
+pub(crate) use sentence::order;
 pub use sentence::{chained_sentence, sentence};
 
 /// An edit of a whole picture.

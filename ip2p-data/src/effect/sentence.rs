@@ -41,14 +41,19 @@ pub fn chained_sentence(effects: &[Effect], phrasing: Phrasing, rng: &mut impl R
         if !words.is_empty() {
             words.push_str(one(&[" and ", " and then ", ", then ", ", and "], rng));
         }
-        let all = phrases(effect);
-        words.push_str(match phrasing {
-            Phrasing::Training => one(all.orders, rng),
-            Phrasing::HeldOut => one(all.held_out, rng),
-        });
+        words.push_str(order(effect, phrasing, rng));
     }
     let words = polite(&words, rng);
     punctuated(words, rng)
+}
+
+/// A bare order for an effect, to be chained with others.
+pub(crate) fn order(effect: Effect, phrasing: Phrasing, rng: &mut impl Rng) -> &'static str {
+    let all = phrases(effect);
+    match phrasing {
+        Phrasing::Training => one(all.orders, rng),
+        Phrasing::HeldOut => one(all.held_out, rng),
+    }
 }
 
 fn one<'a>(of: &[&'a str], rng: &mut impl Rng) -> &'a str {

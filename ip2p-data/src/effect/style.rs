@@ -42,25 +42,29 @@ pub(super) fn watercolour(canvas: &Canvas) -> Canvas {
 fn flatten(canvas: &Canvas, radius: f32) -> Canvas {
     let half = radius / 2.0;
     let means: [Plane; 3] = std::array::from_fn(|c| canvas.plane(|pixel| pixel[c]).blur(half));
-    let bright = canvas.luma().blur(half);
     let squares = canvas.plane(|pixel| luma(pixel) * luma(pixel)).blur(half);
-    let step = half.round().max(1.0) as isize;
-    let width = canvas.width;
-    canvas.clone().map(|_, _, i| {
-        let (x, y) = ((i % width) as isize, (i / width) as isize);
-        let mut sum = [0.0; 3];
-        let mut weights = 0.0;
-        for (dx, dy) in [(-step, -step), (step, -step), (-step, step), (step, step)] {
-            let mean = bright.near(x + dx, y + dy);
-            let variance = (squares.near(x + dx, y + dy) - mean * mean).max(0.0);
+    let weighted: Vec<_> = (0..canvas.pixels.len())
+        .map(|i| {
+            let mean = [0, 1, 2].map(|c| means[c].values[i]);
+            let variance = (squares.values[i] - luma(mean) * luma(mean)).max(0.0);
             let even = 1.0 / (1e-4 + variance);
             let weight = even * even * even;
-            for (sum, plane) in sum.iter_mut().zip(&means) {
-                *sum += weight * plane.near(x + dx, y + dy);
+            (scale(mean, weight), weight)
+        })
+        .collect();
+    let step = half.round().max(1.0) as usize;
+    let around = |i: usize, size: usize| [i.saturating_sub(step), (i + step).min(size - 1)];
+    let (width, height) = (canvas.width, canvas.height);
+    canvas.clone().map(|_, _, i| {
+        let (mut sum, mut weights) = ([0.0; 3], 0.0);
+        for y in around(i / width, height) {
+            for x in around(i % width, width) {
+                let (colour, weight) = weighted[y * width + x];
+                sum = [0, 1, 2].map(|c| sum[c] + colour[c]);
+                weights += weight;
             }
-            weights += weight;
         }
-        sum.map(|c| c / weights)
+        scale(sum, 1.0 / weights)
     })
 }
 
