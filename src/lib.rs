@@ -52,6 +52,7 @@ pub mod docs;
 mod editor;
 mod options;
 mod record;
+mod settings;
 
 #[doc(no_inline)]
 pub use {

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ip2p_core::CheckpointProfile;
-use ip2p_core::{Error, FitPolicy, Guidance, NoiseKind, Result, ScaleSchedule, TargetSize};
+use ip2p_core::{
+    CheckpointProfile, Error, FitPolicy, NoiseKind, Result, ScaleSchedule, TargetSize,
+};
 use ip2p_models::vae::VaeOptions;
 use ip2p_sched::{SamplerKind, ScheduleKind};
 use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
 
 /// Whose picture to give, to the rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -91,7 +94,8 @@ pub enum BranchExecution {
 
 /// How an edit is made.
 ///
-/// [`Default`] is the paper's choice: text scale 7.5, image scale 1.5, the Euler ancestral sampler; with 20 steps.
+/// [`Default`] leaves to the checkpoint what it may know best: for the original InstructPix2Pix the paper's choice, text
+/// scale 7.5, image scale 1.5 and the Euler ancestral sampler, in 20 steps at 512 pixels.
 ///
 /// # Examples
 ///
@@ -109,10 +113,10 @@ pub enum BranchExecution {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EditOptions {
-    /// How many sigmas the noise is taken through: default 20.
-    pub steps: usize,
-    /// How one sigma follows from another: default Euler ancestral.
-    pub sampler: SamplerKind,
+    /// How many sigmas the noise is taken through: default the checkpoint's, 20 for InstructPix2Pix.
+    pub steps: Option<usize>,
+    /// How one sigma follows from another: default the checkpoint's, Euler ancestral for InstructPix2Pix.
+    pub sampler: Option<SamplerKind>,
     /// How much fresh noise a step adds, 0 to 1, for samplers that add any: default the sampler's own.
     pub eta: Option<f64>,
     /// Where the sigmas lie: default [`ScheduleKind::Normal`].
@@ -129,8 +133,8 @@ pub struct EditOptions {
     pub seed: u64,
     /// Whose noise a seed gives: default [`NoiseKind::TorchCpu`].
     pub noise: NoiseKind,
-    /// The size that the model works at: default a longer side of 512.
-    pub size: TargetSize,
+    /// The size that the model works at: default the checkpoint's, a longer side of 512 for InstructPix2Pix.
+    pub size: Option<TargetSize>,
     /// How the photo is fitted to that size: default the compat mode's, [`FitPolicy::Contain`] in none.
     pub fit: Option<FitPolicy>,
     /// Whose picture to give: default ours.
@@ -146,8 +150,8 @@ pub struct EditOptions {
 impl Default for EditOptions {
     fn default() -> Self {
         Self {
-            steps: 20,
-            sampler: SamplerKind::EulerAncestral,
+            steps: None,
+            sampler: None,
             eta: None,
             schedule: ScheduleKind::Normal,
             text_scale: None,
@@ -156,7 +160,7 @@ impl Default for EditOptions {
             negative: None,
             seed: 0,
             noise: NoiseKind::TorchCpu,
-            size: TargetSize::default(),
+            size: None,
             fit: None,
             compat: Compat::None,
             output_size: OutputSize::Photo,
@@ -183,8 +187,8 @@ macro_rules! setters {
 }
 
 setters! {
-    with_steps steps: usize = steps;
-    with_sampler sampler: SamplerKind = sampler;
+    with_steps steps: usize = Some(steps);
+    with_sampler sampler: SamplerKind = Some(sampler);
     with_eta eta: f64 = Some(eta);
     with_schedule schedule: ScheduleKind = schedule;
     with_text_scale text_scale: impl Into<ScaleSchedule> = Some(text_scale.into());
@@ -193,7 +197,7 @@ setters! {
     with_negative negative: impl Into<String> = Some(negative.into());
     with_seed seed: u64 = seed;
     with_noise noise: NoiseKind = noise;
-    with_size size: TargetSize = size;
+    with_size size: TargetSize = Some(size);
     with_fit fit: FitPolicy = Some(fit);
     with_compat compat: Compat = compat;
     with_output_size output_size: OutputSize = output_size;
@@ -201,62 +205,15 @@ setters! {
     with_vae vae: VaeOptions = vae;
 }
 
-/// The most steps that a schedule can have: one for each training timestep.
-const MAX_STEPS: usize = 1000;
-
 impl EditOptions {
-    /// Whether the settings make sense.
+    /// Whether the settings make sense with a checkpoint that leaves them at InstructPix2Pix's:
+    /// [`Model::check`](crate::Model::check) asks the same of a certain one.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] that names the first setting that does not.
     pub fn check(&self) -> Result<()> {
-        let within = |name, value: usize, most: usize| {
-            if (1..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::setting(name, format!("between 1 and {most}"), value))
-        };
-        within("steps", self.steps, MAX_STEPS)?;
-        match self.eta {
-            Some(eta) if !self.sampler.has_eta() => {
-                let expected = format!(
-                    "left out: the sampler {} draws no fresh noise",
-                    self.sampler
-                );
-                return Err(Error::setting("eta", expected, eta));
-            }
-            Some(eta) if !(0.0..=1.0).contains(&eta) => {
-                return Err(Error::setting("eta", "between 0 and 1", eta));
-            }
-            _ => {}
-        }
-        if let Some(steps) = self.schedule.steps()
-            && steps != self.steps
-        {
-            return Err(Error::setting(
-                "steps",
-                format!("{steps}, as the schedule has"),
-                self.steps,
-            ));
-        }
-        self.guidance(&CheckpointProfile::default()).check()
-    }
-
-    /// The guidance of an edit with a checkpoint of this profile.
-    pub(crate) fn guidance(&self, profile: &CheckpointProfile) -> Guidance {
-        let scale =
-            |own: &Option<ScaleSchedule>, default: f64| own.clone().unwrap_or(default.into());
-        let text_scale = scale(&self.text_scale, profile.text_scale);
-        let image_scale = scale(&self.image_scale, profile.image_scale);
-        Guidance::new(text_scale, image_scale)
-            .with_formula(profile.guidance)
-            .with_rescale(self.guidance_rescale)
-    }
-
-    /// How the photo is fitted.
-    pub(crate) fn fit(&self) -> FitPolicy {
-        self.fit.unwrap_or(self.compat.fit())
+        Settings::new(self, &CheckpointProfile::default()).map(|_| ())
     }
 
     /// Whether the result is given back at the model's size.

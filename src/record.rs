@@ -5,6 +5,7 @@ use ip2p_io::EditRecord;
 
 use crate::editor::Editor;
 use crate::options::{EditOptions, OutputSize};
+use crate::settings::Settings;
 
 /// What was done to one photo.
 pub(crate) struct Done<'a> {
@@ -16,9 +17,11 @@ pub(crate) struct Done<'a> {
 }
 
 /// The record of an edit.
-pub(crate) fn record(editor: &Editor, options: &EditOptions, done: &Done<'_>) -> EditRecord {
+pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> EditRecord {
     let profile = editor.model().profile();
-    let guidance = options.guidance(profile);
+    let Settings {
+        guidance, options, ..
+    } = settings;
     let (made, all) = done.steps;
     EditRecord {
         instruction: done.instruction.to_owned(),
@@ -27,19 +30,19 @@ pub(crate) fn record(editor: &Editor, options: &EditOptions, done: &Done<'_>) ->
         model: Some(profile.name.clone()),
         model_path: Some(editor.model().folder().to_string_lossy().into_owned()),
         model_hash: Some(editor.fingerprint().to_owned()),
-        steps: options.steps,
+        steps: settings.steps,
         steps_done: (made < all).then_some(made),
-        sampler: options.sampler.to_string(),
+        sampler: settings.sampler.to_string(),
         eta: options.eta,
         schedule: options.schedule.to_string(),
-        text_scale: guidance.text_scale,
-        image_scale: guidance.image_scale,
+        text_scale: guidance.text_scale.clone(),
+        image_scale: guidance.image_scale.clone(),
         guidance_formula: guidance.formula,
         guidance_rescale: guidance.rescale,
         seed: done.seed,
         noise: options.noise,
-        size: options.size,
-        fit: options.fit(),
+        size: settings.size,
+        fit: settings.fit,
         model_size: Some(done.plan.model),
         keep_model_size: options.output_size == OutputSize::Model,
         compat: options.compat.to_string(),
@@ -58,8 +61,8 @@ impl EditOptions {
     /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) for a name that this version does not know.
     pub fn from_record(record: &EditRecord) -> Result<Self> {
         Ok(Self {
-            steps: record.steps,
-            sampler: record.sampler.parse()?,
+            steps: Some(record.steps),
+            sampler: Some(record.sampler.parse()?),
             eta: record.eta,
             schedule: record.schedule.parse()?,
             text_scale: Some(record.text_scale.clone()),
@@ -68,7 +71,7 @@ impl EditOptions {
             negative: record.negative.clone(),
             seed: record.seed,
             noise: record.noise,
-            size: record.size,
+            size: Some(record.size),
             fit: Some(record.fit),
             compat: record.compat.parse()?,
             output_size: if record.keep_model_size {

@@ -210,6 +210,29 @@ fn diffusers_mode_says_when_it_turns_guidance_off() {
 }
 
 #[test]
+fn a_checkpoints_own_defaults_are_used_and_recorded() {
+    let editor = Editor::load(fixture("tiny-taesd"), &device()).unwrap();
+    let photo = photo(90, 60);
+    let options = EditOptions::default().with_seed(5);
+    let edited = editor.edit(&photo, "make it snowy", &options).unwrap();
+    assert_eq!(edited.model_size, Size::new(64, 48));
+    assert_eq!(edited.record.steps, 3);
+    assert_eq!(edited.record.sampler, "dpmpp-2m");
+    assert_eq!(edited.record.size, TargetSize::Side(64));
+    let stated = options
+        .with_steps(3)
+        .with_sampler(ip2p::SamplerKind::DpmPp2m)
+        .with_size(TargetSize::Side(64));
+    let same = editor.edit(&photo, "make it snowy", &stated).unwrap();
+    assert_eq!(same.photo.rgb(), edited.photo.rgb());
+    // The record repeats the edit with a checkpoint of other defaults too.
+    let again = EditOptions::from_record(&edited.record).unwrap();
+    assert_eq!((again.steps, again.size), (stated.steps, stated.size));
+    let repeated = editor.edit(&photo, "make it snowy", &again).unwrap();
+    assert_eq!(repeated.record, edited.record);
+}
+
+#[test]
 fn a_record_gives_back_the_options_that_it_was_made_with() {
     let (editor, photo) = (editor(), photo(64, 64));
     let options = quick()

@@ -61,11 +61,11 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "TEXT")]
     pub(crate) negative: Option<String>,
 
-    /// How many steps the noise is taken away in [default: 20]
+    /// How many steps the noise is taken away in [default: the model's, 20 for InstructPix2Pix]
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
 
-    /// How one step follows from another [default: euler-a]
+    /// How one step follows from another [default: the model's, euler-a for InstructPix2Pix]
     #[arg(long, value_name = "NAME", value_parser = named::<SamplerKind>(SamplerKind::ALL.map(SamplerKind::name)))]
     pub(crate) sampler: Option<SamplerKind>,
 
@@ -73,11 +73,11 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "NAME", value_parser = schedule)]
     pub(crate) schedule: Option<ScheduleKind>,
 
-    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5]
+    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5 for InstructPix2Pix]
     #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
     pub(crate) text_scale: Option<ScaleSchedule>,
 
-    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5]
+    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5 for InstructPix2Pix]
     #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
     pub(crate) image_scale: Option<ScaleSchedule>,
 
@@ -101,7 +101,7 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
 
-    /// The size that the model works at: its longer side, or both [default: 512]
+    /// The size that the model works at: its longer side, or both [default: the model's, 512 for InstructPix2Pix]
     #[arg(long, value_name = "N|WxH")]
     pub(crate) size: Option<TargetSize>,
 

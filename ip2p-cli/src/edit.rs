@@ -167,19 +167,20 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
     macro_rules! take_some {
         ($($field:ident),*) => { $( if args.$field.is_some() { options.$field = args.$field.clone(); } )* };
     }
-    take!(
+    take!(schedule, guidance_rescale, noise, compat);
+    take_some!(
         steps,
         sampler,
-        schedule,
-        guidance_rescale,
-        noise,
         size,
-        compat
+        negative,
+        text_scale,
+        image_scale,
+        eta,
+        fit
     );
-    take_some!(negative, text_scale, image_scale, eta, fit);
-    // A list of sigmas says itself how many there are.
-    if let (None, Some(steps)) = (args.steps, options.schedule.steps()) {
-        options.steps = steps;
+    // A new list of sigmas says itself how many there are, whatever the record says.
+    if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
+        options.steps = None;
     }
     if args.keep_model_size {
         options.output_size = OutputSize::Model;

@@ -68,8 +68,12 @@ fn print_checkpoint(
     )?;
     writeln!(
         out,
-        "default scales       text {}, image {}",
-        profile.text_scale, profile.image_scale
+        "by default           {} steps of {} at {} pixels, text scale {}, image scale {}",
+        profile.steps,
+        profile.sampler,
+        profile.longer_side,
+        profile.text_scale,
+        profile.image_scale
     )?;
     for component in &summary.components {
         print_component(out, component, weights)?;

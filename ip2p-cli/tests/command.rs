@@ -206,6 +206,12 @@ fn inspect_says_how_a_picture_was_made_and_what_a_checkpoint_is() {
         text.contains("InstructPix2Pix") && text.contains("[16, 8, 3, 3] conv_in.weight"),
         "{text}"
     );
+    let taesd = ip2p_testing::fixture("tiny-taesd");
+    let text = stdout(&desk.ip2p(&["inspect", taesd.to_str().unwrap()]));
+    assert!(
+        text.contains("3 steps of dpmpp-2m at 64 pixels") && text.contains("vae (AutoencoderTiny)"),
+        "{text}"
+    );
     let (message, code) = failure(&desk.ip2p(&["inspect", "photo.png"]));
     assert!(
         message.contains("photo.png: holds no record") && code == 3,

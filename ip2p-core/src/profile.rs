@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::GuidanceFormula;
+use crate::{Error, GuidanceFormula, MAX_MODEL_SIDE, Result, SamplerKind};
 
 /// What the network was trained to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub enum ModelFamily {
     Custom,
 }
 
-/// The conventions of one checkpoint.
+/// The conventions of one checkpoint, and how an edit with it is made where the caller does not say.
 ///
 /// [`Default`] is the original InstructPix2Pix: Brooks et al. (2023), <https://arxiv.org/abs/2211.09800>.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +99,12 @@ pub struct CheckpointProfile {
     pub text_scale: f64,
     /// The image scale to use where none is given.
     pub image_scale: f64,
+    /// The number of steps to make where none is given.
+    pub steps: usize,
+    /// The sampler to use where none is given.
+    pub sampler: SamplerKind,
+    /// The longer side of the pictures that it was trained with, in pixels: the size to work at where none is given.
+    pub longer_side: u32,
 }
 
 impl Default for CheckpointProfile {
@@ -118,6 +124,111 @@ impl Default for CheckpointProfile {
             null_text: NullText::EmptySentence,
             text_scale: 7.5,
             image_scale: 1.5,
+            steps: 20,
+            sampler: SamplerKind::EulerAncestral,
+            longer_side: 512,
+        }
+    }
+}
+
+impl CheckpointProfile {
+    /// Whether the fields can be worked with; the betas are checked where the noise levels are made of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] that names the first field that cannot.
+    pub fn check(&self) -> Result<()> {
+        if !(self.scaling_factor.is_finite() && self.scaling_factor > 0.0) {
+            let expected = "a number above 0";
+            return Err(Error::setting(
+                "scaling_factor",
+                expected,
+                self.scaling_factor,
+            ));
+        }
+        for (name, scale) in [
+            ("image_latents_scale", self.image_latents_scale),
+            ("text_scale", self.text_scale),
+            ("image_scale", self.image_scale),
+        ] {
+            if !scale.is_finite() {
+                return Err(Error::setting(name, "a finite number", scale));
+            }
+        }
+        if !(1..=self.train_timesteps).contains(&self.steps) {
+            let expected = format!("between 1 and {}", self.train_timesteps);
+            return Err(Error::setting("steps", expected, self.steps));
+        }
+        if !(1..=MAX_MODEL_SIDE).contains(&self.longer_side) {
+            let expected = format!("between 1 and {MAX_MODEL_SIDE}");
+            return Err(Error::setting("longer_side", expected, self.longer_side));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_cannot_be_is_named() {
+        let profile = CheckpointProfile::default;
+        profile().check().unwrap();
+        let cases = [
+            (
+                "scaling_factor",
+                CheckpointProfile {
+                    scaling_factor: 0.0,
+                    ..profile()
+                },
+            ),
+            (
+                "image_latents_scale",
+                CheckpointProfile {
+                    image_latents_scale: f64::NAN,
+                    ..profile()
+                },
+            ),
+            (
+                "text_scale",
+                CheckpointProfile {
+                    text_scale: f64::INFINITY,
+                    ..profile()
+                },
+            ),
+            (
+                "image_scale",
+                CheckpointProfile {
+                    image_scale: f64::NAN,
+                    ..profile()
+                },
+            ),
+            (
+                "steps",
+                CheckpointProfile {
+                    steps: 0,
+                    ..profile()
+                },
+            ),
+            (
+                "steps",
+                CheckpointProfile {
+                    steps: 1001,
+                    ..profile()
+                },
+            ),
+            (
+                "longer_side",
+                CheckpointProfile {
+                    longer_side: 0,
+                    ..profile()
+                },
+            ),
+        ];
+        for (name, profile) in cases {
+            let error = profile.check().unwrap_err().to_string();
+            assert!(error.starts_with(name), "{name}: {error}");
         }
     }
 }

@@ -120,8 +120,9 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Vec<Edited>> {
+        let settings = self.model.settings(options)?;
         let mut done: Vec<Vec<Edited>> = requests.iter().map(|_| Vec::new()).collect();
-        for group in request::by_model_size(requests, options, self.model.size_step())? {
+        for group in request::by_model_size(requests, &settings, self.model.size_step)? {
             let members: Vec<_> = group.iter().map(|&index| requests[index].clone()).collect();
             let mut steps = self.begin(&members, options)?;
             for step in &mut steps {

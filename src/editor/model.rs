@@ -13,6 +13,7 @@ use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
 use crate::options::EditOptions;
+use crate::settings::Settings;
 
 /// What a folder in diffusers layout holds, and its conventions; it need not be an InstructPix2Pix model.
 ///
@@ -105,6 +106,7 @@ impl Model {
     /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) or [`Error::Config`](ip2p_core::Error::Config) if the
     /// conventions make no sense.
     pub fn with_profile(mut self, profile: CheckpointProfile) -> Result<Self> {
+        profile.check()?;
         NoiseSchedule::new(&profile)?;
         self.profile = profile;
         Ok(self)
@@ -135,9 +137,14 @@ impl Model {
     /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) that names the first option that does not, or says
     /// that the sentence is empty or the photo of a size that the options do not allow.
     pub fn check(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<()> {
-        options.check()?;
+        request.plan(&self.settings(options)?, self.size_step)?;
+        Ok(())
+    }
+
+    /// What the options come to with this model.
+    pub(super) fn settings(&self, options: &EditOptions) -> Result<Settings> {
         options.vae.check(self.vae.vae_scale_factor())?;
-        request.check(options, self.size_step)
+        Settings::new(options, &self.profile)
     }
 
     /// Loads the weights, converted to `precision`, telling `progress` how far it is.

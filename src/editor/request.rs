@@ -6,6 +6,7 @@ use ip2p_core::{Error, FitPlan, Result, SizeStep};
 use ip2p_io::Photo;
 
 use crate::options::EditOptions;
+use crate::settings::Settings;
 
 /// The most variations of one request.
 const MAX_VARIATIONS: usize = 1000;
@@ -50,11 +51,19 @@ impl<'a> EditRequest<'a> {
         self
     }
 
+    /// The seed of each variation.
+    pub(crate) fn seeds(&self, options: &EditOptions) -> impl Iterator<Item = u64> {
+        let first = self.seed.unwrap_or(options.seed);
+        (0..self.variations as u64).map(move |variation| first.wrapping_add(variation))
+    }
+
+    /// Checks the request, and plans how the photo is fitted to the model's size.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, or the photo of a size
-    /// that the options do not allow.
-    pub(super) fn check(&self, options: &EditOptions, step: SizeStep) -> Result<()> {
+    /// that the settings do not allow.
+    pub(super) fn plan(&self, settings: &Settings, step: SizeStep) -> Result<FitPlan> {
         if self.instruction.trim().is_empty() {
             return Err(Error::setting(
                 "instruction",
@@ -62,37 +71,26 @@ impl<'a> EditRequest<'a> {
                 "an empty one",
             ));
         }
-        if (1..=MAX_VARIATIONS).contains(&self.variations) {
-            return self.plan(options, step).map(|_| ());
+        if !(1..=MAX_VARIATIONS).contains(&self.variations) {
+            return Err(Error::setting(
+                "count",
+                format!("between 1 and {MAX_VARIATIONS}"),
+                self.variations,
+            ));
         }
-        Err(Error::setting(
-            "count",
-            format!("between 1 and {MAX_VARIATIONS}"),
-            self.variations,
-        ))
-    }
-
-    /// The seed of each variation.
-    pub(crate) fn seeds(&self, options: &EditOptions) -> impl Iterator<Item = u64> {
-        let first = self.seed.unwrap_or(options.seed);
-        (0..self.variations as u64).map(move |variation| first.wrapping_add(variation))
-    }
-
-    /// How the photo is fitted to the model's size.
-    pub(crate) fn plan(&self, options: &EditOptions, step: SizeStep) -> Result<FitPlan> {
-        options.fit().plan(self.photo.size(), options.size, step)
+        settings.fit.plan(self.photo.size(), settings.size, step)
     }
 }
 
 /// The requests' indices, those together that the model works on at one size.
-pub(crate) fn by_model_size(
+pub(super) fn by_model_size(
     requests: &[EditRequest<'_>],
-    options: &EditOptions,
+    settings: &Settings,
     step: SizeStep,
 ) -> Result<Vec<Vec<usize>>> {
     let mut groups = BTreeMap::<_, Vec<usize>>::new();
     for (index, request) in requests.iter().enumerate() {
-        let model = request.plan(options, step)?.model;
+        let model = request.plan(settings, step)?.model;
         groups
             .entry((model.width, model.height))
             .or_default()

@@ -10,12 +10,14 @@ use ip2p_sched::{Run, Schedule};
 
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::NoiseSource;
+use super::plan::guidance;
 use super::preview::previews;
 use super::request::EditRequest;
 use super::{Edited, Editor, Timings};
 use crate::device::dtype;
 use crate::options::{Compat, EditOptions};
 use crate::record::{Done, record};
+use crate::settings::Settings;
 
 /// Said of variations in diffusers' mode.
 const SHARED_GENERATOR: &str = "as in diffusers, the variations share one generator: a picture but the first cannot be \
@@ -75,7 +77,7 @@ impl Step {
 #[derive(Debug)]
 pub struct Steps<'a> {
     editor: &'a Editor,
-    options: EditOptions,
+    settings: Settings,
     guidance: Guidance,
     schedule: Schedule,
     conditions: Conditions,
@@ -129,15 +131,13 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Steps<'_>> {
-        requests
-            .iter()
-            .try_for_each(|request| self.model.check(request, options))?;
+        let settings = self.model.settings(options)?;
         let plans = requests
             .iter()
-            .map(|request| request.plan(options, self.model.size_step))
+            .map(|request| request.plan(&settings, self.model.size_step))
             .collect::<Result<Vec<_>>>()?;
-        let (schedule, sampler) = self.schedule(options)?;
-        let (guidance, guidance_warning) = self.guidance(options);
+        let (schedule, sampler) = self.schedule(&settings)?;
+        let (guidance, guidance_warning) = guidance(&settings);
 
         let started = Instant::now();
         let (context, uncond_context, mut warnings) = self.encode_texts(requests, options)?;
@@ -163,7 +163,7 @@ impl Editor {
         let run = sampler.begin(&schedule, schedule.initial_latents(noise.next()))?;
         Ok(Steps {
             editor: self,
-            options: options.clone(),
+            settings,
             guidance,
             schedule,
             conditions: Conditions {
@@ -208,7 +208,7 @@ impl Iterator for Steps<'_> {
             guidance: &self.guidance,
             schedule: &self.schedule,
             prediction: self.editor.model.profile.prediction,
-            execution: self.options.branches,
+            execution: self.settings.options.branches,
             dtype: dtype(self.editor.precision),
             step: self.done,
         };
@@ -281,7 +281,7 @@ impl Steps<'_> {
         for (image, latents) in images.into_iter().zip(latents.split(1, 0)) {
             let photo = self
                 .editor
-                .decode(latents, &image, &self.options, self.done)?;
+                .decode(latents, &image, &self.settings.options, self.done)?;
             let done = Done {
                 instruction: &image.instruction,
                 seed: image.seed,
@@ -289,7 +289,7 @@ impl Steps<'_> {
                 steps: (self.done, self.schedule.steps().len()),
             };
             edited.push(Edited {
-                record: record(self.editor, &self.options, &done),
+                record: record(self.editor, &self.settings, &done),
                 photo,
                 model_size: image.plan.model,
                 warnings: image.warnings,

@@ -1,7 +1,7 @@
 """The tiny checkpoints: InstructPix2Pix folders as diffusers writes them, with random weights.
 
 `tiny-ip2p` is small in everything and otherwise like the ones on the hub; `tiny-taesd` has an `AutoencoderTiny` of three
-levels, predicts the velocity, and holds 16-bit weights alone.
+levels, predicts the velocity, holds 16-bit weights alone, and has an `ip2p.json` that says how an edit is made by default.
 """
 
 import json
@@ -177,3 +177,5 @@ def write(out):
     write_folder(out / "tiny-ip2p", vae(), unet(), scheduler())
     velocity = scheduler(prediction_type="v_prediction")
     write_folder(out / "tiny-taesd", taesd(), small_unet(), velocity, variant="fp16")
+    defaults = {"steps": 3, "sampler": "dpmpp-2m", "longer_side": 64}
+    (out / "tiny-taesd" / "ip2p.json").write_text(json.dumps(defaults, indent=2) + "\n")

@@ -8,7 +8,8 @@
 //! text_encoder/config.json, model.safetensors
 //! tokenizer/                                  see [`Tokenizer`](crate::Tokenizer)
 //! scheduler/scheduler_config.json             how it was trained, from which [`Checkpoint::profile`] is found
-//! ip2p.json                                   optional: fields of the profile that the files cannot say
+//! ip2p.json                                   optional: fields of the profile that the other files cannot say, and the
+//!                                             settings that an edit has by default
 //! ```
 //!
 //! Opening a checkpoint reads the small files. Weights are found and read later, each network by itself and each tensor

@@ -10,20 +10,17 @@ use super::{Checkpoint, Component, parse_config};
 /// The file that may say what the others cannot.
 const PROFILE_FILE: &str = "ip2p.json";
 
-/// diffusers' own default of the VAE's scaling factor, for configs older than the field.
-const SCALING_FACTOR: f64 = 0.18215;
-
 impl Checkpoint {
     /// The conventions that the checkpoint was trained with, found from its files.
     ///
     /// - `training`: prediction, betas, number of timesteps, zero terminal SNR, as whoever knows schedulers reads them out
     ///   of [`Checkpoint::scheduler_config`].
-    /// - `vae/config.json`: the scaling factor of the latents.
+    /// - `vae/config.json`: the scaling factor of the latents, and if it is missing diffusers' own for the class.
     /// - `unet/config.json`: the family, from the width of the context.
     /// - the name that the checkpoint was saved under: InstructDiffusion combines the branches by a formula of its own,
     ///   which nothing else in its files says.
-    /// - `ip2p.json` in the folder: fields of [`CheckpointProfile`] that replace the found ones. Its author knows best;
-    ///   a caller who knows better changes the result.
+    /// - `ip2p.json` in the folder: fields of [`CheckpointProfile`] that replace the found ones, among them the settings
+    ///   that an edit has by default. Its author knows best; a caller who knows better changes the result.
     ///
     /// Folders in diffusers' layout hold one set of U-Net weights, averaged (EMA) or not as whoever saved them chose;
     /// one beside it, such as `unet_ema/`, is not used.
@@ -48,8 +45,12 @@ impl Checkpoint {
         if !path.is_file() {
             return Ok(profile);
         }
-        overlay(&profile, &read_text(&path)?)
-            .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))
+        let profile = overlay(&profile, &read_text(&path)?)
+            .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
+        profile
+            .check()
+            .map_err(|error| Error::checkpoint(&path, error.to_string()))?;
+        Ok(profile)
     }
 
     /// The name that the checkpoint was saved under, or else its folder's.
@@ -82,7 +83,12 @@ impl Checkpoint {
     fn scaling_factor(&self) -> Result<f64> {
         let network = Component::Vae.name();
         let config = parse_config(network, self.config(Component::Vae))?;
-        let factor = field(network, &config, "scaling_factor")?.unwrap_or(SCALING_FACTOR);
+        let class: Option<String> = field(network, &config, "_class_name")?;
+        let default = match class.as_deref() {
+            Some("AutoencoderTiny") => 1.0,
+            _ => 0.18215,
+        };
+        let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);
         if factor > 0.0 {
             Ok(factor)
         } else {
@@ -118,6 +124,8 @@ fn is_instruct_diffusion(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ip2p_core::SamplerKind;
+
     use super::super::testing::Folder;
     use super::*;
 
@@ -146,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_scaling_factor_that_is_missing_is_that_of_the_class() {
+        let folder = Folder::new();
+        folder.write("vae/config.json", "{}");
+        assert_eq!(profile(&folder).unwrap().scaling_factor, 0.18215);
+        folder.write("vae/config.json", r#"{"_class_name": "AutoencoderTiny"}"#);
+        assert_eq!(profile(&folder).unwrap().scaling_factor, 1.0);
+    }
+
+    #[test]
     fn a_scaling_factor_of_zero_is_refused() {
         let folder = Folder::new();
         folder.set("vae/config.json", "scaling_factor", 0.into());
@@ -170,6 +187,32 @@ mod tests {
             message.contains("ip2p.json: is no profile: unknown field `gidance`"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn the_profile_file_says_how_an_edit_is_made_by_default() {
+        let folder = Folder::new();
+        folder.write(
+            "ip2p.json",
+            r#"{"steps": 12, "sampler": "dpmpp-2m", "longer_side": 256}"#,
+        );
+        let found = profile(&folder).unwrap();
+        assert_eq!((found.steps, found.longer_side), (12, 256));
+        assert_eq!(found.sampler, SamplerKind::DpmPp2m);
+        for (json, words) in [
+            (r#"{"sampler": "dpm"}"#, "sampler must be one of euler-a,"),
+            (
+                r#"{"steps": 0}"#,
+                "ip2p.json: steps must be between 1 and 1000, got 0",
+            ),
+            (r#"{"steps": "x"}"#, "invalid type"),
+            (r#"{"longer_side": 8192}"#, "longer_side must be"),
+            ("[]", "is no profile"),
+        ] {
+            folder.write("ip2p.json", json);
+            let message = profile(&folder).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        }
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! What an edit's options come to with a checkpoint.
+
+use ip2p_core::{
+    CheckpointProfile, Error, FitPolicy, Guidance, Result, SamplerKind, ScaleSchedule, TargetSize,
+};
+
+use crate::options::EditOptions;
+
+/// The options of an edit, with the checkpoint's own where the caller gave none, and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) steps: usize,
+    pub(crate) sampler: SamplerKind,
+    pub(crate) size: TargetSize,
+    pub(crate) fit: FitPolicy,
+    pub(crate) guidance: Guidance,
+    /// Where the rest is, in which a checkpoint has no say.
+    pub(crate) options: EditOptions,
+}
+
+impl Settings {
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] that names the first setting that makes no sense.
+    pub(crate) fn new(options: &EditOptions, profile: &CheckpointProfile) -> Result<Self> {
+        let scale =
+            |own: &Option<ScaleSchedule>, default: f64| own.clone().unwrap_or(default.into());
+        let text_scale = scale(&options.text_scale, profile.text_scale);
+        let image_scale = scale(&options.image_scale, profile.image_scale);
+        let settings = Self {
+            // A list of sigmas says itself how many steps there are.
+            steps: options
+                .steps
+                .or(options.schedule.steps())
+                .unwrap_or(profile.steps),
+            sampler: options.sampler.unwrap_or(profile.sampler),
+            size: options
+                .size
+                .unwrap_or(TargetSize::Side(profile.longer_side)),
+            fit: options.fit.unwrap_or(options.compat.fit()),
+            guidance: Guidance::new(text_scale, image_scale)
+                .with_formula(profile.guidance)
+                .with_rescale(options.guidance_rescale),
+            options: options.clone(),
+        };
+        settings.check(profile)?;
+        Ok(settings)
+    }
+
+    fn check(&self, profile: &CheckpointProfile) -> Result<()> {
+        if !(1..=profile.train_timesteps).contains(&self.steps) {
+            let expected = format!("between 1 and {}", profile.train_timesteps);
+            return Err(Error::setting("steps", expected, self.steps));
+        }
+        if let Some(steps) = self.options.schedule.steps()
+            && steps != self.steps
+        {
+            let expected = format!("{steps}, as the schedule has");
+            return Err(Error::setting("steps", expected, self.steps));
+        }
+        match self.options.eta {
+            Some(eta) if !self.sampler.has_eta() => {
+                let expected = format!(
+                    "left out: the sampler {} draws no fresh noise",
+                    self.sampler
+                );
+                Err(Error::setting("eta", expected, eta))
+            }
+            Some(eta) if !(0.0..=1.0).contains(&eta) => {
+                Err(Error::setting("eta", "between 0 and 1", eta))
+            }
+            _ => self.guidance.check(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ip2p_core::Size;
+
+    use super::*;
+    use crate::ScheduleKind;
+
+    fn profile() -> CheckpointProfile {
+        CheckpointProfile {
+            steps: 6,
+            sampler: SamplerKind::DpmPp2m,
+            longer_side: 256,
+            text_scale: 4.0,
+            image_scale: 1.2,
+            ..CheckpointProfile::default()
+        }
+    }
+
+    #[test]
+    fn the_checkpoint_says_what_the_caller_does_not() {
+        let settings = Settings::new(&EditOptions::default(), &profile()).unwrap();
+        assert_eq!(settings.steps, 6);
+        assert_eq!(settings.sampler, SamplerKind::DpmPp2m);
+        assert_eq!(settings.size, TargetSize::Side(256));
+        assert_eq!(settings.guidance, Guidance::new(4.0, 1.2));
+    }
+
+    #[test]
+    fn the_caller_has_the_last_word() {
+        let options = EditOptions::default()
+            .with_steps(3)
+            .with_sampler(SamplerKind::Ddim)
+            .with_eta(1.0)
+            .with_size(Size::new(64, 32).into())
+            .with_text_scale(9.0)
+            .with_image_scale(2.0);
+        let settings = Settings::new(&options, &profile()).unwrap();
+        assert_eq!(settings.steps, 3);
+        assert_eq!(settings.sampler, SamplerKind::Ddim);
+        assert_eq!(settings.size, Size::new(64, 32).into());
+        assert_eq!(settings.guidance, Guidance::new(9.0, 2.0));
+    }
+
+    #[test]
+    fn a_list_of_sigmas_says_how_many_steps_there_are() {
+        let sigmas = ScheduleKind::Custom(vec![14.0, 3.0, 0.0]);
+        let options = EditOptions::default().with_schedule(sigmas);
+        assert_eq!(Settings::new(&options, &profile()).unwrap().steps, 2);
+        let error = Settings::new(&options.with_steps(3), &profile()).unwrap_err();
+        assert!(error.to_string().starts_with("steps must be 2"), "{error}");
+    }
+
+    #[test]
+    fn an_eta_is_checked_against_the_checkpoints_sampler() {
+        let options = EditOptions::default().with_eta(0.5);
+        options.check().unwrap();
+        let error = Settings::new(&options, &profile()).unwrap_err().to_string();
+        assert!(error.contains("dpmpp-2m draws no fresh noise"), "{error}");
+    }
+}
