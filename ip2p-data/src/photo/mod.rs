@@ -1,4 +1,4 @@
-//! Examples from photographs: a crop, an [effect](crate::effect), and the sentence that asks for it.
+//! Examples from photographs: a crop, an [effect], and the sentence that asks for it.
 //!
 //! Local edits of a photograph would need to know what is in it; effects need only the pixels, and so the target is exact.
 //! Each crop differs in scale, place, side and colours, so that some dozens of photographs give very many examples.
