@@ -101,7 +101,7 @@ impl Backdrop {
         } else {
             self.outdoors(at, unit)
         };
-        lighten(rgb, grain(at, self.seed) * 0.022)
+        lighten(rgb, grain(at, self.seed) * 0.013)
     }
 
     fn outdoors(&self, at: Point, unit: f32) -> Rgb {
@@ -355,7 +355,8 @@ fn street(at: Point, horizon: f32, u: f32, depth: f32, patch: f32, unit: f32) ->
     let seam = ((slab - slab.floor()) * 2.0 - 1.0).abs();
     let pavement = lighten(
         [0.76, 0.73, 0.70],
-        -0.10 * ((seam - 0.9) * 10.0).clamp(0.0, 1.0) + patch * 0.05,
+        -0.12 * ((seam - 0.9) * 10.0).clamp(0.0, 1.0) * (depth * 5.0 - 0.4).clamp(0.0, 1.0)
+            + patch * 0.05,
     );
     let road = lighten([0.46, 0.47, 0.50], patch * 0.08 + (1.0 - depth) * 0.08);
     let dash = u * 1.6 + 20.3;

@@ -14,24 +14,15 @@ pub enum Change {
     Bigger,
     /// By 0.6.
     Smaller,
-    /// By 2.
-    Double,
-    /// By 0.5.
-    Half,
 }
 
 impl Change {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bigger, Self::Smaller, Self::Double, Self::Half];
-
     /// New height over old.
     #[must_use]
     pub fn factor(self) -> f32 {
         match self {
             Self::Bigger => 1.5,
             Self::Smaller => 0.6,
-            Self::Double => 2.0,
-            Self::Half => 0.5,
         }
     }
 }

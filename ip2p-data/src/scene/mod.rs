@@ -8,10 +8,12 @@
 
 mod backdrop;
 mod canvas;
+mod chain;
 mod colour;
 mod edit;
 mod figure;
 mod kind;
+mod measure;
 mod noise;
 mod object;
 mod place;
@@ -28,9 +30,10 @@ use canvas::{Canvas, Part};
 pub use colour::Colour;
 pub use edit::{Change, Edit};
 pub use kind::{Kind, Stand};
+pub use measure::{Chained, Twins, chained, following, scene, twins};
 pub use object::Object;
 pub use place::{Column, Place, Row, Side};
-pub use source::{Chain, Scenes, Twins, chained, following, scene, twins};
+pub use source::Scenes;
 
 /// The side that light comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -79,9 +79,10 @@ impl Object {
         (right - left) * (bottom - top)
     }
 
-    /// The same, moved sideways as little as it takes to be wholly in the picture.
+    /// The same, moved sideways or down as little as it takes to be wholly in the picture.
     pub(super) fn within(mut self) -> Self {
-        let [left, _, right, _] = self.bounds();
+        let [left, top, right, _] = self.bounds();
+        self.at[1] += (0.01 - top).max(0.0);
         self.at[0] += (0.01 - left).max(0.0) - (right - 0.99).max(0.0);
         self
     }

@@ -55,17 +55,15 @@ fn guess(scene: &Scene, family: Family, rng: &mut impl Rng) -> Option<Edit> {
             object,
             colour: pick(&Colour::ALL, rng)?,
         },
-        Family::Resize => {
-            let change = if chance(20, rng) {
-                [Change::Double, Change::Half]
+        // Of the growths, many do not fit.
+        Family::Resize => Edit::Resize {
+            object,
+            change: if chance(85, rng) {
+                Change::Bigger
             } else {
-                [Change::Bigger, Change::Smaller]
-            };
-            Edit::Resize {
-                object,
-                change: pick(&change, rng)?,
-            }
-        }
+                Change::Smaller
+            },
+        },
         Family::Move => Edit::Move {
             object,
             place: place(scene, rng)?,
@@ -135,7 +133,7 @@ fn is_good(scene: &Scene, edit: &Edit) -> bool {
         }
         (Edit::Recolour { colour, .. }, Some(before)) => colour.is_far_from(before.colour),
         (Edit::Resize { .. }, Some(_)) => {
-            (0.008..0.3).contains(&after.area()) && fits(scene, &after, 0.45)
+            (0.008..0.36).contains(&after.area()) && fits(scene, &after, 0.6)
         }
         (Edit::Replace { kind, .. }, Some(before)) => {
             kind != before.kind && kind.stand() == before.kind.stand() && fits(scene, &after, 0.45)

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::Scene;
 use super::colour::Colour;
-use super::edit::{Change, Edit};
+use super::edit::Edit;
 use super::kind::Kind;
 use super::place::{Column, Place, Row, Side};
 use super::refer::{self, Name};
@@ -56,11 +56,12 @@ pub(super) fn clause(
             colour,
             place,
         } => {
-            let unsaid = place == Place::Column(Column::Middle) && chance(35, rng);
-            let at = if unsaid {
-                String::new()
-            } else {
-                at(scenes, place, rng)?
+            let at = match place {
+                Place::Column(Column::Middle) if chance(35, rng) => String::new(),
+                Place::Cell(Column::Middle, row) if chance(50, rng) => {
+                    format!("at the {}", row_word(row))
+                }
+                _ => at(scenes, place, rng)?,
             };
             text = text
                 .replace("{n}", &new(kind, colour, rng))
@@ -138,11 +139,7 @@ fn side_word(column: Column) -> &'static str {
 /// Where something is.
 fn at(scenes: &[&Scene], place: Place, rng: &mut impl Rng) -> Option<String> {
     let forms: &[&str] = match place {
-        Place::Cell(Column::Middle, _) => &[
-            "at the {row}",
-            "in the {row} middle",
-            "at the {row} in the middle",
-        ],
+        Place::Cell(Column::Middle, _) => &["in the {row} middle", "at the {row} in the middle"],
         Place::Cell(..) => &[
             "in the {row} {side}",
             "in the {row} {side} corner",
@@ -158,7 +155,7 @@ fn at(scenes: &[&Scene], place: Place, rng: &mut impl Rng) -> Option<String> {
 /// Where something goes.
 fn to(scenes: &[&Scene], place: Place, rng: &mut impl Rng) -> Option<String> {
     let forms: &[&str] = match place {
-        Place::Cell(Column::Middle, _) => &["to the {row}", "to the {row} middle"],
+        Place::Cell(Column::Middle, _) => &["to the {row} middle", "into the {row} middle"],
         Place::Cell(..) => &[
             "to the {row} {side}",
             "to the {row} {side} corner",
@@ -258,9 +255,4 @@ pub(super) fn join(clauses: &[String], phrasing: Phrasing, rng: &mut impl Rng) -
         text.push_str(clause);
     }
     text
-}
-
-/// The templates of a change of size.
-fn is_growth(change: Change) -> bool {
-    change.factor() > 1.0
 }

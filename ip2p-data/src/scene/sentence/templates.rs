@@ -1,6 +1,6 @@
 //! The ways of asking. Those held out use no word that training lacks: what is new in them is how the words are put together.
 
-use super::{Templates, is_growth};
+use super::Templates;
 use crate::Phrasing;
 use crate::scene::edit::{Change, Edit};
 
@@ -10,15 +10,13 @@ pub(super) fn of(edit: &Edit, phrasing: Phrasing) -> &'static Templates {
         Edit::Remove { .. } => &REMOVE,
         Edit::Recolour { .. } => &RECOLOUR,
         Edit::Resize {
-            change: Change::Double,
+            change: Change::Bigger,
             ..
-        } => &DOUBLE,
+        } => &BIGGER,
         Edit::Resize {
-            change: Change::Half,
+            change: Change::Smaller,
             ..
-        } => &HALF,
-        Edit::Resize { change, .. } if is_growth(change) => &BIGGER,
-        Edit::Resize { .. } => &SMALLER,
+        } => &SMALLER,
         Edit::Move { .. } => &MOVE,
         Edit::Replace { .. } => &REPLACE,
     };
@@ -44,7 +42,7 @@ const ADD: [Templates; 2] = [
             "set {n} {at}",
             "make {n} appear {at}",
             "give the picture {n} {at}",
-            "add {n} to the picture {at}",
+            "add to the picture {n} {at}",
             "put in {n} {at}",
             "let {n} appear {at}",
         ],
@@ -176,6 +174,9 @@ const BIGGER: [Templates; 2] = [
             "give {o} a bigger size",
             "turn {o} into a larger one",
             "make {o} grow",
+            "make {o} twice as big",
+            "double the size of {o}",
+            "make {o} double the size",
         ],
         wishes: &[
             "{o} should be bigger",
@@ -190,6 +191,7 @@ const BIGGER: [Templates; 2] = [
             "have {o} grow",
             "let {o} be larger",
             "give {o} a larger size",
+            "let {o} be twice as big",
             "increase {o} in size",
         ],
         wishes: &[
@@ -218,6 +220,10 @@ const SMALLER: [Templates; 2] = [
             "turn {o} into a smaller one",
             "make {o} shrink",
             "make {o} tiny",
+            "make {o} half as big",
+            "make {o} half the size",
+            "halve the size of {o}",
+            "shrink {o} to half the size",
         ],
         wishes: &[
             "{o} should be smaller",
@@ -231,6 +237,7 @@ const SMALLER: [Templates; 2] = [
             "make the size of {o} smaller",
             "have {o} shrink",
             "let {o} be smaller",
+            "let {o} be half as big",
             "shrink the size of {o}",
             "reduce {o} in size",
         ],
@@ -238,74 +245,6 @@ const SMALLER: [Templates; 2] = [
             "i would like {o} to be smaller",
             "{o} should shrink",
             "i want {o} to be small",
-        ],
-    },
-];
-
-const DOUBLE: [Templates; 2] = [
-    Templates {
-        orders: &[
-            "make {o} twice as big",
-            "make {o} twice as large",
-            "double the size of {o}",
-            "make {o} double the size",
-            "scale {o} up to twice the size",
-            "double {o} in size",
-            "make {o} two times bigger",
-            "let {o} be twice as big",
-            "grow {o} to twice the size",
-            "give {o} twice the size",
-        ],
-        wishes: &[
-            "{o} should be twice as big",
-            "i want {o} to be twice as big",
-            "{o} but twice as big",
-        ],
-    },
-    Templates {
-        orders: &[
-            "enlarge {o} to twice the size",
-            "make the size of {o} double",
-            "have {o} twice as big",
-            "let {o} grow to double the size",
-        ],
-        wishes: &[
-            "{o} should be twice as large",
-            "i would like {o} to be twice as big",
-        ],
-    },
-];
-
-const HALF: [Templates; 2] = [
-    Templates {
-        orders: &[
-            "make {o} half as big",
-            "make {o} half the size",
-            "halve the size of {o}",
-            "shrink {o} to half the size",
-            "scale {o} down to half the size",
-            "reduce {o} to half the size",
-            "halve {o} in size",
-            "let {o} be half as big",
-            "make {o} two times smaller",
-            "give {o} half the size",
-        ],
-        wishes: &[
-            "{o} should be half as big",
-            "i want {o} to be half as big",
-            "{o} but half as big",
-        ],
-    },
-    Templates {
-        orders: &[
-            "make {o} half as large",
-            "make the size of {o} half",
-            "have {o} half as big",
-            "let {o} shrink to half the size",
-        ],
-        wishes: &[
-            "{o} should be half the size",
-            "i would like {o} to be half as big",
         ],
     },
 ];
