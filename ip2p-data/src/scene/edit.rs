@@ -113,18 +113,13 @@ impl Edit {
     #[must_use]
     pub fn apply(&self, scene: &Scene) -> Scene {
         let mut after = scene.clone();
-        if let Self::Add { .. }
-        | Self::Replace { .. }
-        | Self::Move { .. }
-        | Self::Recolour { .. }
-        | Self::Resize { .. } = self
-        {
-            if let Some(object) = self.result(scene) {
+        match (self, self.result(scene)) {
+            (Self::Remove { object }, _) => after.objects.retain(|other| other.id != *object),
+            (_, Some(object)) => {
                 after.objects.retain(|other| other.id != object.id);
                 after.objects.push(object);
             }
-        } else if let Some(id) = self.object() {
-            after.objects.retain(|other| other.id != id);
+            (_, None) => {}
         }
         after
     }

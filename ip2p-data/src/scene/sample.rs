@@ -52,7 +52,7 @@ impl Scene {
         if chance(TWINS_IN_100, rng) {
             scene.add_twins(rng);
         }
-        for _ in 0..60 {
+        for _ in 0..200 {
             if scene.objects.len() >= wanted {
                 break;
             }

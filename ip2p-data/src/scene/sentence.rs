@@ -3,6 +3,8 @@
 //! In a template, `{o}` is the object's name, `{n}` a new object with its article, `{c}` a colour, `{at}` and `{to}` a place, `{hue}` the
 //! word colour in British or American spelling.
 
+mod templates;
+
 use rand::{Rng, RngExt};
 
 use super::Scene;
@@ -19,8 +21,6 @@ struct Templates {
     orders: &'static [&'static str],
     wishes: &'static [&'static str],
 }
-
-mod templates;
 
 /// A request without capitals or stops.
 #[derive(Debug, Clone, PartialEq, Eq)]

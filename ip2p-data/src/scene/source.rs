@@ -13,6 +13,19 @@ use crate::{Example, Family, Phrasing, Source, rng};
 /// Scenes with their edits and sentences: the tiny model's schoolbook.
 ///
 /// They must not be mirrored, and need not be: a new object looks to the right whatever the sentence says.
+///
+/// # Examples
+///
+/// ```
+/// use ip2p_data::Source;
+/// use ip2p_data::scene::Scenes;
+///
+/// let example = Scenes::new(7).with_weights(1, 0, 0).example(3, 64);
+/// let mask = example.mask.expect("a local edit has a mask");
+/// for (x, y, masked) in mask.enumerate_pixels() {
+///     assert!(masked.0 == [255] || example.input.get_pixel(x, y) == example.edited.get_pixel(x, y));
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenes {
     seed: u64,
