@@ -19,6 +19,7 @@
 //! # }
 //! ```
 //!
+//! - A checkpoint that is built into the program: [`Editor::load_from_memory`].
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several photos or variations at once: [`Editor::edit_batch`].

@@ -28,7 +28,10 @@ pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> E
         negative: options.negative.clone(),
         photo_size: Some(done.plan.photo),
         model: Some(profile.name.clone()),
-        model_path: Some(editor.model().folder().to_string_lossy().into_owned()),
+        model_path: editor
+            .model()
+            .folder()
+            .map(|folder| folder.to_string_lossy().into_owned()),
         model_hash: Some(editor.fingerprint().to_owned()),
         steps: settings.steps,
         steps_done: (made < all).then_some(made),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::fs;
+use std::path::Path;
 use std::thread;
 
 use ip2p::{
@@ -207,6 +209,90 @@ fn diffusers_mode_says_when_it_turns_guidance_off() {
         "{:?}",
         edited.warnings
     );
+}
+
+/// The files of a folder, with their paths in it.
+fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().is_dir() {
+            let inner = files_of(&entry.path()).into_iter();
+            files.extend(inner.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
+        } else {
+            files.push((name, fs::read(entry.path()).unwrap()));
+        }
+    }
+    files
+}
+
+#[test]
+fn a_checkpoint_in_memory_edits_as_from_its_folder() {
+    let folder = fixture("tiny-taesd");
+    let from_disk = Editor::load(&folder, &device()).unwrap();
+    let from_memory = Editor::load_from_memory("tiny-taesd", files_of(&folder), &device()).unwrap();
+    assert_eq!(from_memory.fingerprint(), from_disk.fingerprint());
+    assert_eq!(from_memory.model().profile(), from_disk.model().profile());
+    assert_eq!(from_memory.model().folder(), None);
+    let photo = photo(70, 60);
+    let edit = |editor: &Editor| {
+        let options = EditOptions::default().with_seed(5);
+        editor.edit(&photo, "make it snowy", &options).unwrap()
+    };
+    let (memory, disk) = (edit(&from_memory), edit(&from_disk));
+    assert_eq!(memory.photo.rgb(), disk.photo.rgb());
+    assert_eq!(memory.record.model_path, None);
+    assert_eq!(memory.record.model_hash, disk.record.model_hash);
+}
+
+#[test]
+fn what_is_wrong_in_memory_is_named_as_on_the_disk() {
+    let files = files_of(&fixture("tiny-taesd"));
+    let message = |change: &dyn Fn(&str, &mut Vec<u8>) -> bool| {
+        let mut files = files.clone();
+        files.retain_mut(|(name, bytes)| change(name, bytes));
+        let error = Editor::load_from_memory("box", files, &device()).unwrap_err();
+        error.to_string()
+    };
+    let weights = "unet/diffusion_pytorch_model.fp16.safetensors";
+    for (expected, message) in [
+        (
+            "box: has no model_index.json",
+            message(&|name, _| name != "model_index.json"),
+        ),
+        (
+            "box: the tokenizer is missing",
+            message(&|name, _| !name.starts_with("tokenizer/")),
+        ),
+        (
+            "box/tokenizer: has no tokenizer",
+            message(&|name, _| name != "tokenizer/merges.txt"),
+        ),
+        (
+            "box/unet: has no weights",
+            message(&|name, _| name != weights),
+        ),
+        (
+            "box/unet/diffusion_pytorch_model.fp16.safetensors: ends at byte",
+            message(&|name, bytes| {
+                if name == weights {
+                    bytes.pop();
+                }
+                true
+            }),
+        ),
+        (
+            "box/ip2p.json: is no profile",
+            message(&|name, bytes| {
+                if name == "ip2p.json" {
+                    *bytes = br#"{"step": 3}"#.to_vec();
+                }
+                true
+            }),
+        ),
+    ] {
+        assert!(message.starts_with(expected), "{expected}: {message}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What ip2p reads and writes.
 //!
-//! - [`Checkpoint`]: a model's folder, whose weights fill a network a tensor at a time
+//! - [`Checkpoint`]: a model's folder, on the disk or in memory, whose weights fill a network a tensor at a time
 //! - [`Photo`]: a picture file, [`fit`]ted to the model and [`restore`]d; [`to_tensor`] and [`from_tensor`]
 //! - [`EditRecord`]: how a picture was made, inside the picture
 //! - [`Tokenizer`]: from a sentence to token ids
@@ -8,6 +8,7 @@
 mod checkpoint;
 mod metadata;
 mod picture;
+mod storage;
 mod tokenizer;
 
 pub use checkpoint::{

@@ -1,5 +1,6 @@
 //! From a checkpoint to networks that are ready to edit, in two steps: what is small, then what is large.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -75,7 +76,7 @@ impl Model {
         Self::from_checkpoint(Checkpoint::open(folder)?)
     }
 
-    /// Reads the small files of a checkpoint, wherever it is.
+    /// Reads the small files of a checkpoint, wherever it lies: on the disk or in memory.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl Model {
         let profile = profile(&checkpoint, &scheduler)?;
         NoiseSchedule::new(&profile)?;
         Ok(Self {
-            tokenizer: Tokenizer::open(checkpoint.tokenizer_folder())?,
+            tokenizer: checkpoint.tokenizer()?,
             text_encoder: CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?,
             size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
             vae,
@@ -118,9 +119,9 @@ impl Model {
         &self.profile
     }
 
-    /// The folder that it was opened from.
+    /// The folder that it was opened from, if it is not in memory.
     #[must_use]
-    pub fn folder(&self) -> &Path {
+    pub fn folder(&self) -> Option<&Path> {
         self.checkpoint.folder()
     }
 
@@ -189,5 +190,22 @@ impl Editor {
     /// Those of [`Model::open`] and [`Model::load`].
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
         Model::open(folder)?.load(device, Precision::F32, &mut |_| ())
+    }
+    /// Loads a checkpoint whose files are in memory, in `f32`: see [`Checkpoint::from_memory`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::load`], and of [`Checkpoint::from_memory`].
+    pub fn load_from_memory<N, B>(
+        name: &str,
+        files: impl IntoIterator<Item = (N, B)>,
+        device: &Device,
+    ) -> Result<Self>
+    where
+        N: AsRef<str>,
+        B: Into<Cow<'static, [u8]>>,
+    {
+        let checkpoint = Checkpoint::from_memory(name, files)?;
+        Model::from_checkpoint(checkpoint)?.load(device, Precision::F32, &mut |_| ())
     }
 }

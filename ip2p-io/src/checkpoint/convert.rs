@@ -4,7 +4,6 @@
 //! process's memory, so that a mapped checkpoint would appear twice, and a file that shrinks while it is mapped kills
 //! the process. A chunk stays in the processor's cache between being read and being converted.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use burn::tensor::{Element, TensorData};
@@ -42,7 +41,7 @@ pub(crate) fn is_float(dtype: Dtype) -> bool {
 
 /// Reads one tensor of a float type in `precision` as `shape`, which the caller has checked against the file's.
 pub(crate) fn read_tensor(
-    file: &mut File,
+    file: &mut (impl Read + Seek),
     info: &TensorInfo,
     layout: Layout,
     precision: Precision,
@@ -60,7 +59,7 @@ pub(crate) fn read_tensor(
 }
 
 fn read_as<T: Element + Default>(
-    file: &mut File,
+    file: &mut (impl Read + Seek),
     info: &TensorInfo,
     layout: Layout,
     shape: &[usize],
@@ -165,6 +164,7 @@ fn transpose<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use proptest::prelude::*;

@@ -1,13 +1,13 @@
 //! Which files of a component's folder hold its weights.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ip2p_core::{Error, Precision, Result};
 use serde::Deserialize;
 
 use super::Component;
+use crate::storage::Storage;
 
 /// One of the sets of weights that a folder may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +40,21 @@ impl WeightFiles {
     ///
     /// The fp16 set is taken for `f16`, where it saves half the reading and loses nothing, and where there is no
     /// other: for `f32` and `bf16` the full set is more precise.
-    pub(crate) fn find(folder: &Path, component: Component, precision: Precision) -> Result<Self> {
-        let names = file_names(folder)?;
+    pub(crate) fn find(
+        storage: &Storage,
+        folder: &Path,
+        component: Component,
+        precision: Precision,
+    ) -> Result<Self> {
+        let names = storage.names(folder)?;
         let preferred = match precision {
             Precision::F16 => [Variant::Fp16, Variant::Full],
             _ => [Variant::Full, Variant::Fp16],
         };
         for variant in preferred {
-            if let Some(files) = Self::of_variant(folder, component.stem(), variant, &names)? {
+            if let Some(files) =
+                Self::of_variant(storage, folder, component.stem(), variant, &names)?
+            {
                 return Ok(files);
             }
         }
@@ -55,6 +62,7 @@ impl WeightFiles {
     }
 
     fn of_variant(
+        storage: &Storage,
         folder: &Path,
         stem: &str,
         variant: Variant,
@@ -79,7 +87,7 @@ impl WeightFiles {
             .iter()
             .find(|name| names.contains(*name))
         {
-            return Self::of_index(folder, name, names).map(Some);
+            return Self::of_index(storage, folder, name, names).map(Some);
         }
         check_shards(folder, &shards)?;
         let paths: Vec<_> = shards.into_values().map(|name| folder.join(name)).collect();
@@ -87,9 +95,14 @@ impl WeightFiles {
         Ok(found.then_some(Self { paths, index: None }))
     }
 
-    fn of_index(folder: &Path, name: &str, names: &BTreeSet<String>) -> Result<Self> {
+    fn of_index(
+        storage: &Storage,
+        folder: &Path,
+        name: &str,
+        names: &BTreeSet<String>,
+    ) -> Result<Self> {
         let path = folder.join(name);
-        let index = parse_index(&path, &read_text(&path)?)?;
+        let index = parse_index(&path, &storage.read_text(&path)?)?;
         let shards: BTreeSet<_> = index.weight_map.values().collect();
         for shard in &shards {
             // A name that is in the folder's listing cannot lead out of the folder.
@@ -103,12 +116,6 @@ impl WeightFiles {
             index: Some(index),
         })
     }
-}
-
-/// Reads a text file of a checkpoint.
-pub(crate) fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|source| Error::io(path, source))?;
-    String::from_utf8(bytes).map_err(|_| Error::checkpoint(path, "is not UTF-8 text"))
 }
 
 fn parse_index(path: &Path, json: &str) -> Result<Index> {
@@ -126,17 +133,6 @@ fn parse_index(path: &Path, json: &str) -> Result<Index> {
         path: path.to_owned(),
         weight_map: raw.weight_map,
     })
-}
-
-/// The names of the files in a folder.
-fn file_names(folder: &Path) -> Result<BTreeSet<String>> {
-    let entries = fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
-    entries
-        .map(|entry| {
-            let entry = entry.map_err(|source| Error::io(folder, source))?;
-            Ok(entry.file_name().to_string_lossy().into_owned())
-        })
-        .collect()
 }
 
 /// The set and the shard (number, of how many) that a file name stands for; both places of `fp16` are in use.
@@ -208,6 +204,8 @@ fn not_found(folder: &Path, stem: &str, names: &BTreeSet<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -219,7 +217,7 @@ mod tests {
     }
 
     fn find(folder: &tempfile::TempDir, precision: Precision) -> Result<Vec<String>> {
-        let files = WeightFiles::find(folder.path(), Component::Unet, precision)?;
+        let files = WeightFiles::find(&Storage::Disk, folder.path(), Component::Unet, precision)?;
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         Ok(files.paths.iter().map(name).collect())
     }

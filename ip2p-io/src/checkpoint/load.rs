@@ -10,7 +10,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -23,6 +22,7 @@ use super::Component;
 use super::convert::{Layout, is_float, read_tensor};
 use super::names::Place;
 use super::weights::{Stored, Weights};
+use crate::storage::Opened;
 
 /// How far a load has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,7 +226,7 @@ struct Filler<'a> {
     weights: &'a Weights,
     plan: BTreeMap<String, Planned<'a>>,
     precision: Precision,
-    files: BTreeMap<usize, File>,
+    files: BTreeMap<usize, Opened<'a>>,
     place: Place,
     at: LoadProgress,
     progress: &'a mut dyn FnMut(LoadProgress),
@@ -249,9 +249,10 @@ impl Filler<'_> {
             ),
             _ => Error::io(path, source),
         };
+        let storage = &self.weights.storage;
         let file = match self.files.entry(planned.stored.file) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(File::open(path).map_err(failed)?),
+            Entry::Vacant(entry) => entry.insert(storage.open(path).map_err(failed)?),
         };
         let data = read_tensor(file, info, planned.layout, self.precision, &planned.shape)
             .map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Checkpoints: the folders that diffusers saves a pipeline to.
+//! Checkpoints: the folders that diffusers saves a pipeline to, on the disk or built into a program.
 //!
 //! ```text
 //! model_index.json                            which parts there are
@@ -31,6 +31,7 @@ mod summary;
 mod testing;
 mod weights;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -40,13 +41,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use self::files::read_text;
 pub use self::header::{Header, parse_header};
 pub use self::load::{LoadProgress, LoadReport};
 pub use self::summary::{
     CheckpointSummary, ComponentSummary, FileSummary, ModelKind, TensorSummary,
 };
 pub use self::weights::Weights;
+use crate::Tokenizer;
+use crate::storage::Storage;
+use crate::tokenizer::TokenizerFiles;
 
 /// A network of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -89,10 +92,11 @@ impl fmt::Display for Component {
     }
 }
 
-/// A checkpoint: a folder in diffusers' layout, whose small files have been read.
+/// A checkpoint: a folder in diffusers' layout, on the disk or in memory, whose small files have been read.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    folder: PathBuf,
+    storage: Storage,
+    root: PathBuf,
     model_index: Map<String, Value>,
     text_encoder: String,
     unet: String,
@@ -110,33 +114,68 @@ impl Checkpoint {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         check_folder(folder)?;
-        let model_index = read_model_index(folder)?;
-        let config = |component: Component| read_part(folder, component.name(), "config.json");
-        let checkpoint = Self {
+        Self::open_in(Storage::Disk, folder)
+    }
+
+    /// Opens a checkpoint whose files are in memory: built into the program, or fetched.
+    ///
+    /// `files` are the names of its files, paths as in the folder (`unet/config.json`), with what they hold. `name` stands
+    /// before them in errors, and is the checkpoint's name if it has no other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::open`]; [`Error::Checkpoint`] too if a name leads out of the folder or is there twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ip2p_io::Checkpoint;
+    ///
+    /// const FILES: &[(&str, &[u8])] = &[("model_index.json", b"{}")];
+    /// let error = Checkpoint::from_memory("box", FILES.iter().copied()).unwrap_err();
+    /// assert!(error.to_string().starts_with("box/model_index.json: unet:"));
+    /// ```
+    pub fn from_memory<N, B>(name: &str, files: impl IntoIterator<Item = (N, B)>) -> Result<Self>
+    where
+        N: AsRef<str>,
+        B: Into<Cow<'static, [u8]>>,
+    {
+        let root = Path::new(name);
+        Self::open_in(Storage::memory(root, files)?, root)
+    }
+
+    fn open_in(storage: Storage, root: &Path) -> Result<Self> {
+        let model_index = read_model_index(&storage, root)?;
+        let config =
+            |component: Component| read_part(&storage, root, component.name(), "config.json");
+        if !storage.is_dir(&root.join("tokenizer")) {
+            return Err(missing_part(root, "tokenizer", "tokenizer/"));
+        }
+        Ok(Self {
             text_encoder: config(Component::TextEncoder)?,
             unet: config(Component::Unet)?,
             vae: config(Component::Vae)?,
-            scheduler: read_part(folder, "scheduler", "scheduler_config.json")?,
-            folder: folder.to_owned(),
+            scheduler: read_part(&storage, root, "scheduler", "scheduler_config.json")?,
+            root: root.to_owned(),
+            storage,
             model_index,
-        };
-        if checkpoint.tokenizer_folder().is_dir() {
-            Ok(checkpoint)
-        } else {
-            Err(missing_part(folder, "tokenizer", "tokenizer/"))
-        }
+        })
     }
 
-    /// The folder.
+    /// The folder, if it is one on the disk.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn folder(&self) -> Option<&Path> {
+        matches!(self.storage, Storage::Disk).then_some(&self.root)
     }
 
-    /// The folder of the tokenizer's files.
-    #[must_use]
-    pub fn tokenizer_folder(&self) -> PathBuf {
-        self.folder.join("tokenizer")
+    /// Reads the tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tokenizer::open`].
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        let folder = self.root.join("tokenizer");
+        Tokenizer::from_bytes(&TokenizerFiles::read_in(&self.storage, &folder)?)
     }
 
     /// The pipeline's class in diffusers, as `model_index.json` names it.
@@ -177,7 +216,7 @@ impl Checkpoint {
             kind.in_channels()
         );
         Err(Error::checkpoint(
-            self.folder.join("unet/config.json"),
+            self.root.join("unet/config.json"),
             reason,
         ))
     }
@@ -203,7 +242,8 @@ impl Checkpoint {
     ///
     /// As [`Weights::open`].
     pub fn weights(&self, component: Component, precision: Precision) -> Result<Weights> {
-        Weights::open(self.folder.join(component.name()), component, precision)
+        let folder = self.root.join(component.name());
+        Weights::open_in(&self.storage, &folder, component, precision)
     }
 
     /// Fills a network with its weights, converted to `precision` a tensor at a time.
@@ -270,13 +310,13 @@ fn check_folder(folder: &Path) -> Result<()> {
     Err(Error::checkpoint(folder, reason))
 }
 
-fn read_model_index(folder: &Path) -> Result<Map<String, Value>> {
+fn read_model_index(storage: &Storage, folder: &Path) -> Result<Map<String, Value>> {
     let path = folder.join("model_index.json");
-    if !path.is_file() {
+    if !storage.is_file(&path) {
         let reason = "has no model_index.json, so it is not a pipeline that diffusers saved";
         return Err(Error::checkpoint(folder, reason));
     }
-    let index: Map<String, Value> = serde_json::from_str(&read_text(&path)?)
+    let index: Map<String, Value> = serde_json::from_str(&storage.read_text(&path)?)
         .map_err(|error| Error::checkpoint(&path, format!("is no JSON object: {error}")))?;
     for part in ["transformer", "text_encoder_2", "prior"] {
         if has_part(&index, part) {
@@ -305,10 +345,10 @@ fn has_part(index: &Map<String, Value>, part: &str) -> bool {
         .is_some_and(Value::is_string)
 }
 
-fn read_part(folder: &Path, part: &str, file: &str) -> Result<String> {
+fn read_part(storage: &Storage, folder: &Path, part: &str, file: &str) -> Result<String> {
     let path = folder.join(part).join(file);
-    if path.is_file() {
-        read_text(&path)
+    if storage.is_file(&path) {
+        storage.read_text(&path)
     } else {
         Err(missing_part(folder, part, &format!("{part}/{file}")))
     }

@@ -4,7 +4,6 @@ use ip2p_core::{CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::files::read_text;
 use super::{Checkpoint, Component, parse_config};
 
 /// The file that may say what the others cannot.
@@ -41,11 +40,11 @@ impl Checkpoint {
             profile.text_scale = 5.0;
             profile.image_scale = 1.25;
         }
-        let path = self.folder.join(PROFILE_FILE);
-        if !path.is_file() {
+        let path = self.root.join(PROFILE_FILE);
+        if !self.storage.is_file(&path) {
             return Ok(profile);
         }
-        let profile = overlay(&profile, &read_text(&path)?)
+        let profile = overlay(&profile, &self.storage.read_text(&path)?)
             .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
         profile
             .check()
@@ -63,7 +62,7 @@ impl Checkpoint {
         match saved_as {
             Some(name) => name.to_owned(),
             None => self
-                .folder
+                .root
                 .file_name()
                 .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 
-use ip2p_core::{CheckpointProfile, Error, Precision, Result};
+use ip2p_core::{CheckpointProfile, Precision, Result};
 use safetensors::Dtype;
 use serde::Serialize;
 use serde_json::Value;
@@ -73,7 +72,7 @@ impl fmt::Display for ModelKind {
 /// What a checkpoint is and holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CheckpointSummary {
-    /// The folder.
+    /// The folder, or what one in memory is called.
     pub folder: PathBuf,
     /// The pipeline's class in diffusers.
     pub pipeline: Option<String>,
@@ -151,7 +150,7 @@ impl Checkpoint {
             components.push(self.summarise(&weights)?);
         }
         Ok(CheckpointSummary {
-            folder: self.folder.clone(),
+            folder: self.root.clone(),
             pipeline: self.pipeline_class().map(str::to_owned),
             kind: self.kind()?,
             profile,
@@ -176,10 +175,9 @@ impl Checkpoint {
             *dtypes.entry(tensor.dtype.clone()).or_insert(0) += 1;
         }
         let files = weights.files.iter().map(|path| {
-            let metadata = fs::metadata(path).map_err(|source| Error::io(path, source))?;
             Ok(FileSummary {
                 path: path.clone(),
-                bytes: metadata.len(),
+                bytes: self.storage.length(path)?,
             })
         });
         let class = self.model_index.get(weights.component.name());
@@ -202,7 +200,7 @@ impl Checkpoint {
     /// Parts of the folder that an edit does not use.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.folder.join("unet_ema").is_dir() {
+        if self.storage.is_dir(&self.root.join("unet_ema")) {
             notes.push("unet_ema/ is not used: the U-Net is the one in unet/".into());
         }
         for part in ["safety_checker", "image_encoder"] {

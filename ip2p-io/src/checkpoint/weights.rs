@@ -1,7 +1,6 @@
 //! The weights of one component: its files, opened and checked, and the tensors that they hold.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use super::Component;
 use super::files::WeightFiles;
 use super::header::{LENGTH_BYTES, TensorInfo, header_length, parse_header};
 use super::names::canonical;
+use crate::storage::Storage;
 
 /// Bytes of each tensor that its checkpoint's fingerprint depends on.
 const FINGERPRINT_BYTES: u64 = 4096;
@@ -19,6 +19,7 @@ const FINGERPRINT_BYTES: u64 = 4096;
 /// The weights of one component, whose files have been found and whose headers have been checked.
 #[derive(Debug)]
 pub struct Weights {
+    pub(crate) storage: Storage,
     pub(crate) component: Component,
     pub(crate) folder: PathBuf,
     pub(crate) files: Vec<PathBuf>,
@@ -50,11 +51,20 @@ impl Weights {
         component: Component,
         precision: Precision,
     ) -> Result<Self> {
-        let folder = folder.as_ref();
-        let found = WeightFiles::find(folder, component, precision)?;
+        Self::open_in(&Storage::Disk, folder.as_ref(), component, precision)
+    }
+
+    /// As [`Self::open`], wherever the files lie.
+    pub(crate) fn open_in(
+        storage: &Storage,
+        folder: &Path,
+        component: Component,
+        precision: Precision,
+    ) -> Result<Self> {
+        let found = WeightFiles::find(storage, folder, component, precision)?;
         let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
         for (file, path) in found.paths.iter().enumerate() {
-            for (name, info) in read_header(path)? {
+            for (name, info) in read_header(storage, path)? {
                 let stored = Stored { file, info };
                 if let Some(other) = tensors.insert(name.clone(), stored) {
                     let first = found.paths[other.file].display();
@@ -64,6 +74,7 @@ impl Weights {
             }
         }
         let weights = Self {
+            storage: storage.clone(),
             component,
             folder: folder.to_owned(),
             files: found.paths,
@@ -137,7 +148,7 @@ impl Weights {
         digest.update(self.component.name());
         for (file, path) in self.files.iter().enumerate() {
             let failed = |source| Error::io(path, source);
-            let mut opened = File::open(path).map_err(failed)?;
+            let mut opened = self.storage.open(path).map_err(failed)?;
             let mut placed: Vec<_> = self
                 .tensors
                 .iter()
@@ -160,10 +171,10 @@ impl Weights {
     }
 }
 
-fn read_header(path: &Path) -> Result<BTreeMap<String, TensorInfo>> {
+fn read_header(storage: &Storage, path: &Path) -> Result<BTreeMap<String, TensorInfo>> {
     let failed = |source| Error::io(path, source);
-    let mut file = File::open(path).map_err(failed)?;
-    let file_bytes = file.metadata().map_err(failed)?.len();
+    let file_bytes = storage.length(path)?;
+    let mut file = storage.open(path).map_err(failed)?;
     let mut start = Vec::new();
     (&mut file)
         .take(LENGTH_BYTES as u64)

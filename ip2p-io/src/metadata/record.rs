@@ -43,7 +43,7 @@ pub struct EditRecord {
     pub photo_size: Option<Size>,
     /// The checkpoint's name.
     pub model: Option<String>,
-    /// The folder that the checkpoint was loaded from, as it was named.
+    /// The folder that the checkpoint was loaded from, as it was named, if it was one.
     pub model_path: Option<String>,
     /// A fingerprint of the checkpoint's files.
     pub model_hash: Option<String>,

@@ -1,13 +1,14 @@
 //! What the files of a tokenizer say.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ip2p_core::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokenizers::AddedToken;
+
+use crate::storage::Storage;
 
 /// CLIP's length of a sentence, where the files do not state it.
 const MAX_LENGTH: usize = 77;
@@ -51,16 +52,15 @@ impl TokenizerFiles {
     ///
     /// [`Error::Io`] if one that is there cannot be read.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
+        Self::read_in(&Storage::Disk, folder.as_ref())
+    }
+
+    /// As [`Self::read`], wherever the files lie.
+    pub(crate) fn read_in(storage: &Storage, folder: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = folder.join(name);
-            if path.is_file() {
-                fs::read(&path)
-                    .map(Some)
-                    .map_err(|source| Error::io(&path, source))
-            } else {
-                Ok(None)
-            }
+            let is_there = storage.is_file(&path);
+            is_there.then(|| storage.read(&path)).transpose()
         };
         Ok(Self {
             folder: folder.to_owned(),
