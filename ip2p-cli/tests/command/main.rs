@@ -1,0 +1,10 @@
+//! The command as a user meets it: what it prints, what it leaves behind, and its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod desk;
+mod edit;
+mod generate;
+mod inspect;
+mod interrupt;
+mod refuse;
