@@ -5,6 +5,7 @@ use ip2p_core::{FitPlan, NullText, Result};
 use ip2p_io::{fit, to_tensor};
 
 use super::Editor;
+use super::preview::LatentColours;
 use super::request::EditRequest;
 use crate::device::dtype;
 use crate::options::EditOptions;
@@ -66,22 +67,27 @@ impl Editor {
         })
     }
 
-    /// The photos' latents, one for each variation.
+    /// The photos' latents and what their colours are, one for each variation.
     pub(super) fn encode_photos(
         &self,
         requests: &[EditRequest<'_>],
         plans: &[FitPlan],
         options: &EditOptions,
-    ) -> Result<Tensor<4>> {
+    ) -> Result<(Tensor<4>, Vec<LatentColours>)> {
+        let profile = &self.model.profile;
         let mut all = Vec::new();
+        let mut colours = Vec::new();
         for (request, plan) in requests.iter().zip(plans) {
             let rgb =
                 to_tensor(&fit(request.photo, plan)?, &self.device).cast(dtype(self.precision));
-            let latents =
-                self.vae.encode_with(rgb, options.vae) * self.model.profile.image_latents_scale;
+            let latents = self.vae.encode_with(rgb.clone(), options.vae);
+            let scaled = latents.clone() * profile.scaling_factor;
+            let colour = LatentColours::new(profile.family, &rgb, &scaled);
+            colours.extend(vec![colour; request.variations]);
+            let latents = latents * profile.image_latents_scale;
             all.extend(vec![latents; request.variations]);
         }
-        Ok(Tensor::cat(all, 0))
+        Ok((Tensor::cat(all, 0), colours))
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Error, FitPlan, Guidance, ModelFamily, Result};
+use ip2p_core::{Error, FitPlan, Guidance, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
 use ip2p_sched::{Run, Schedule};
 
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::NoiseSource;
 use super::plan::guidance;
-use super::preview::previews;
+use super::preview::{LatentColours, previews};
 use super::request::EditRequest;
 use super::{Edited, Editor, Timings};
 use crate::device::dtype;
@@ -38,16 +38,14 @@ pub struct Step {
     pub latents: Tensor<4>,
     /// What the network takes the result to be, in the same shape.
     pub denoised: Tensor<4>,
-    family: ModelFamily,
+    colours: Arc<[LatentColours]>,
 }
 
 impl Step {
     /// What the results roughly look like, without the autoencoder and at the size of the latents: one for each image.
-    ///
-    /// In colour for Stable Diffusion, in grey for other families.
     #[must_use]
     pub fn previews(&self) -> Vec<RgbPicture> {
-        previews(&self.denoised, self.family)
+        previews(&self.denoised, &self.colours)
     }
 }
 
@@ -83,6 +81,7 @@ pub struct Steps<'a> {
     conditions: Conditions,
     run: Run,
     noise: NoiseSource,
+    colours: Arc<[LatentColours]>,
     /// The network's last word on what the result is, if a step was made.
     denoised: Option<Tensor<4>>,
     done: usize,
@@ -143,7 +142,7 @@ impl Editor {
         let (context, uncond_context, mut warnings) = self.encode_texts(requests, options)?;
         let text = started.elapsed();
         let started = Instant::now();
-        let image_latents = self.encode_photos(requests, &plans, options)?;
+        let (image_latents, colours) = self.encode_photos(requests, &plans, options)?;
         if !is_finite(&image_latents) {
             return Err(self.encoder_ran_away());
         }
@@ -173,6 +172,7 @@ impl Editor {
             },
             run,
             noise,
+            colours: colours.into(),
             denoised: None,
             done: 0,
             failed: false,
@@ -229,7 +229,7 @@ impl Iterator for Steps<'_> {
             sigma: step.sigma,
             latents: step.latents,
             denoised: step.denoised,
-            family: self.editor.model.profile.family,
+            colours: Arc::clone(&self.colours),
         }))
     }
 
