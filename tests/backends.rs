@@ -5,9 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use burn::nn::interpolate::{Interpolate2dConfig, InterpolateMode};
-use burn::tensor::module::{conv2d, linear};
+use burn::tensor::module::linear;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use ip2p::kernels::{self, Activation};
 use ip2p_testing::device;
 
@@ -98,7 +98,7 @@ fn convolutions_and_linear_layers() {
     for (kernel, stride, padding) in [(3, 1, 1), (3, 2, 1), (1, 1, 0)] {
         assert_same("conv2d", |i| {
             let options = ConvOptions::new([stride, stride], [padding, padding], [1, 1], 1);
-            conv2d(
+            kernels::conv2d(
                 i.tensor([2, 4, 7, 6]),
                 i.tensor([8, 4, kernel, kernel]),
                 Some(i.tensor([8])),
@@ -118,4 +118,22 @@ fn convolutions_and_linear_layers() {
     assert_same("concatenation", |i| {
         Tensor::cat(vec![i.tensor([2, 3, 4, 5]), i.tensor([2, 1, 4, 5])], 1)
     });
+}
+
+/// Not once for each product: a sum over 64 channels would be off by a hundredth.
+#[test]
+fn a_convolution_of_half_numbers_is_rounded_once() {
+    let half = |x: Tensor<4>| x.cast(FloatDType::F16);
+    let random = |shape: [usize; 4]| {
+        let drawn = Tensor::<4>::random(shape, Distribution::Uniform(0.0, 1.0), &Device::flex());
+        half(drawn).cast(FloatDType::F32)
+    };
+    let (x, weight) = (random([1, 64, 8, 8]), random([4, 64, 3, 3]));
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    let exact = kernels::conv2d(x.clone(), weight.clone(), None, options.clone());
+    let [x, weight] = [x, weight].map(|x| half(x.to_device(&device())));
+    let rounded = kernels::conv2d(x, weight, None, options).cast(FloatDType::F32);
+    let difference = rounded.to_device(&Device::flex()) - exact.clone();
+    let error = (difference.abs() / exact).max().into_scalar::<f32>();
+    assert!(error <= 2.0_f32.powi(-11) * 1.01, "{error}");
 }

@@ -1,14 +1,15 @@
 //! Two-dimensional convolution.
 
+use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, module};
 
 #[cfg(feature = "flex")]
 use crate::flex;
+use crate::plain;
 
 /// Two-dimensional convolution, as [`burn::tensor::module::conv2d`].
 ///
-/// The fast body takes kernels without groups and dilation; others are burn's.
+/// The fast body takes kernels without groups and dilation; others are burn's, in `f32` where the input is narrower.
 ///
 /// # Shapes
 ///
@@ -36,5 +37,5 @@ pub fn conv2d(
     {
         return flex::conv2d(x, weight, bias, &options);
     }
-    module::conv2d(x, weight, bias, options)
+    plain::conv2d(x, weight, bias, options)
 }

@@ -44,6 +44,9 @@ fn half_precision_stays_near() {
     let expected = golden.tensor::<3>("last_hidden_state", &device());
     // Rounding to 11 and to 8 bits, through 2 layers, of states up to 5.
     for (dtype, tolerance) in [(FloatDType::F16, 0.02), (FloatDType::BF16, 0.1)] {
+        if !device().supports_dtype(dtype) {
+            continue; // Vulkan has no arithmetic in bf16
+        }
         let state = cast(model(&golden), dtype).forward(ids(&golden));
         assert_eq!(state.dtype(), DType::from(dtype));
         let difference = state.cast(FloatDType::F32) - expected.clone();

@@ -139,6 +139,9 @@ fn half_precision_is_near_and_leaves_the_latents_in_f32() {
     let exact = unet.forward(x.clone(), timestep.clone(), context.clone());
     // The rounding of some thirty layers, to 8 bits and to 11: 0.03 and 0.007 seen.
     for (dtype, bound) in [(FloatDType::BF16, 0.06), (FloatDType::F16, 0.014)] {
+        if !device().supports_dtype(dtype) {
+            continue; // Vulkan has no arithmetic in bf16
+        }
         let half = unet.clone().map(&mut Cast(dtype));
         let output = half.forward_observed(
             x.clone(),

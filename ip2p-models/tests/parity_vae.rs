@@ -168,6 +168,9 @@ fn half_precision_stays_near_and_keeps_the_type_of_the_input() {
     );
     // Rounding to 11 and to 8 bits, some thirty times.
     for (dtype, tolerance) in [(FloatDType::F16, 0.01), (FloatDType::BF16, 0.1)] {
+        if !device().supports_dtype(dtype) {
+            continue; // Vulkan has no arithmetic in bf16
+        }
         let vae = cast(kl(&golden, "vae/kl_weights"), dtype);
         let half_mode = vae.encode(rgb.clone());
         let half_decoded = vae.decode(mode.clone());
