@@ -1,5 +1,7 @@
 //! Two-dimensional convolution.
 
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 
@@ -36,6 +38,14 @@ pub fn conv2d(
         && bias.as_ref().is_none_or(flex::holds)
     {
         return flex::conv2d(x, weight, bias, &options);
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if options.groups == 1
+        && options.dilation == [1, 1]
+        && flex::tracks(&[x.device(), weight.device()])
+        && x.dtype() == DType::F32
+    {
+        return flex::tracked_conv2d(x, weight, bias, options);
     }
     plain::conv2d(x, weight, bias, options)
 }

@@ -1,5 +1,7 @@
 //! Normalisation: of groups of channels (convolutional blocks) and of the last axis (transformer blocks).
 
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use burn::tensor::DType;
 use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
@@ -39,6 +41,10 @@ pub fn group_norm(
     #[cfg(feature = "flex")]
     if flex::holds(&x) && flex::holds(&weight) && flex::holds(&bias) {
         return flex::group_norm(x, groups, weight, bias, eps, activation);
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if flex::tracks(&[x.device(), weight.device()]) && x.dtype() == DType::F32 {
+        return flex::tracked_group_norm(x, groups, weight, bias, eps, activation);
     }
     plain::group_norm(x, groups, weight, bias, eps, activation)
 }

@@ -5,8 +5,12 @@
 
 mod activation;
 mod attention;
+#[cfg(feature = "autodiff")]
+mod autodiff;
 mod conv;
 mod norm;
+#[cfg(feature = "autodiff")]
+mod norm_backward;
 mod simd;
 mod tile;
 
@@ -19,6 +23,8 @@ use rayon::prelude::*;
 
 pub(crate) use activation::{Function, elementwise, geglu};
 pub(crate) use attention::attention;
+#[cfg(feature = "autodiff")]
+pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
 pub(crate) use conv::conv2d;
 pub(crate) use norm::{group_norm, layer_norm};
 

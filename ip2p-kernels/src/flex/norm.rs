@@ -96,7 +96,7 @@ fn in_place_or_new(x: FlexTensor, body: impl FnOnce(Target, Target)) -> FlexTens
 /// result is that of two passes over memory for the price of one.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
-fn moments<S: Simd>(simd: S, numbers: &[f32]) -> (f64, f64) {
+pub(super) fn moments<S: Simd>(simd: S, numbers: &[f32]) -> (f64, f64) {
     const STRIP: usize = 4096;
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for strip in numbers.chunks(STRIP) {

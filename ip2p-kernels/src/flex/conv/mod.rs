@@ -7,6 +7,8 @@
 //! the level-2 cache, and the weights pass through once. The weights are read where they lie.
 
 mod panel;
+#[cfg(feature = "autodiff")]
+mod weight_gradient;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::ops::ConvOptions;
@@ -14,6 +16,8 @@ use burn::tensor::{Shape, Tensor};
 use rayon::prelude::*;
 
 use self::panel::Panel;
+#[cfg(feature = "autodiff")]
+pub(crate) use self::weight_gradient::conv2d_weight_backward;
 use super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
 use super::tile::{Left, Scratch, for_tiles, load_row, multiply, store_row, width};
 use super::{Target, contiguous, filled, primitive, tensor, weights};

@@ -44,6 +44,17 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     sigmoid_gated(simd, x, 1.0)
 }
 
+/// The slope of [`silu`]: `s · (1 + x · (1 − s))` with `s = sigmoid(x)`.
+#[cfg(feature = "autodiff")]
+#[inline(always)]
+pub(crate) fn silu_slope<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let one = simd.splat(1.0);
+    let power = exp(simd, simd.sub(simd.splat(0.0), x));
+    let sigmoid = simd.div(one, simd.add(power, one));
+    let rest = simd.mul_add(x, simd.sub(one, sigmoid), one);
+    simd.mul(sigmoid, rest)
+}
+
 /// `x · sigmoid(1.702 x)`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]

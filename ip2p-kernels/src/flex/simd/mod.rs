@@ -12,6 +12,8 @@ mod avx512;
 mod math;
 mod portable;
 
+#[cfg(feature = "autodiff")]
+pub(crate) use math::silu_slope;
 pub(crate) use math::{exp2, gelu, quick_gelu, silu};
 
 /// How many vectors wide the tile of a matrix product is.
