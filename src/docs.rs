@@ -11,3 +11,6 @@ pub mod parity {}
 
 #[doc = include_str!("../docs/backends.md")]
 pub mod backends {}
+
+#[doc = include_str!("../docs/training.md")]
+pub mod training {}

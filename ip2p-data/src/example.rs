@@ -159,7 +159,11 @@ pub fn rng(seed: u64, index: u64) -> ChaCha8Rng {
 pub fn names_a_side(instruction: &str) -> bool {
     instruction
         .split(|c: char| !c.is_alphanumeric())
-        .any(|word| ["left", "right"].iter().any(|side| word.eq_ignore_ascii_case(side)))
+        .any(|word| {
+            ["left", "right"]
+                .iter()
+                .any(|side| word.eq_ignore_ascii_case(side))
+        })
 }
 
 #[cfg(test)]

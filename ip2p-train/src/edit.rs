@@ -1,0 +1,194 @@
+//! The objective of InstructPix2Pix: from the noisy latents of the edited picture, those of the picture before and the
+//! sentence, the network is to find the noise.
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ip2p::core::{NoiseGenerator, NoiseKind, PredictionType};
+use ip2p::models::clip::CLIPTextModel;
+use ip2p::models::unet::UNet2DConditionModel;
+use ip2p::sched::NoiseSchedule;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::objective::{Kept, LossWeight, Mixture, kept};
+
+/// The networks that learn an edit.
+#[derive(Module, Debug)]
+pub struct EditNetworks {
+    /// Predicts the noise.
+    pub unet: UNet2DConditionModel,
+    /// Turns sentences into contexts; learns too, unless it is frozen.
+    pub text_encoder: CLIPTextModel,
+}
+
+/// How the noise level of a training example is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimestepDensity {
+    /// Each training timestep alike.
+    #[default]
+    Uniform,
+    /// With a density that grows like this power of the timestep: more of the high noise, where what an edit does is decided.
+    Power(f64),
+}
+
+impl TimestepDensity {
+    /// The timestep of a uniform draw in `[0, 1)`.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a draw below 1 times a count"
+    )]
+    pub fn timestep(self, draw: f64, timesteps: usize) -> usize {
+        let draw = match self {
+            Self::Uniform => draw,
+            Self::Power(power) => draw.powf(1.0 / (power + 1.0)),
+        };
+        ((draw * timesteps as f64) as usize).min(timesteps - 1)
+    }
+}
+
+/// How the edit is learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EditLoss {
+    /// What the network is to return.
+    pub prediction: PredictionType,
+    /// How much a noise level counts.
+    pub weight: LossWeight,
+    /// How often a noise level is drawn.
+    pub timesteps: TimestepDensity,
+    /// The share of examples that lose the sentence, of those that lose the picture, and of those that lose both: 0.05 each.
+    pub condition_dropout: f64,
+}
+
+impl Default for EditLoss {
+    fn default() -> Self {
+        Self {
+            prediction: PredictionType::Epsilon,
+            weight: LossWeight::Uniform,
+            timesteps: TimestepDensity::Uniform,
+            condition_dropout: 0.05,
+        }
+    }
+}
+
+/// A batch of encoded examples.
+#[derive(Debug, Clone)]
+pub struct EditBatch {
+    /// The pictures before: `[batch, 4, height, width]`, as the U-Net takes them.
+    pub image_latents: Tensor<4>,
+    /// The pictures after, in the same shape, scaled as the sampler has them.
+    pub latents: Tensor<4>,
+    /// The sentences: `[batch, tokens]`.
+    pub ids: Tensor<2, Int>,
+}
+
+/// What is random in a batch's loss.
+#[derive(Debug, Clone)]
+pub struct EditDraws {
+    /// The training timestep of each example.
+    pub timesteps: Vec<usize>,
+    /// What each example keeps of its conditions.
+    pub kept: Vec<Kept>,
+    /// The noise of each example, one after the other.
+    pub noise: Vec<f32>,
+}
+
+impl EditDraws {
+    /// Draws for `batch` examples of `numbers` latent numbers each: the same for the same seed and step.
+    #[must_use]
+    pub fn new(
+        loss: &EditLoss,
+        schedule: &NoiseSchedule,
+        batch: usize,
+        numbers: usize,
+        seed: (u64, u64),
+    ) -> Self {
+        let mut rng = ip2p_data::rng(seed.0, seed.1);
+        let timesteps = (0..batch)
+            .map(|_| loss.timesteps.timestep(rng.random(), schedule.timesteps()))
+            .collect();
+        let kept = (0..batch)
+            .map(|_| kept(rng.random(), loss.condition_dropout))
+            .collect();
+        let noise = NoiseGenerator::new(NoiseKind::TorchCpu, rng.random()).normal(batch * numbers);
+        Self {
+            timesteps,
+            kept,
+            noise,
+        }
+    }
+}
+
+impl EditLoss {
+    /// The loss of a batch on the device of `networks`.
+    ///
+    /// `null_ids`, `[1, tokens]`, is the empty sentence.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[1]`
+    #[must_use]
+    pub fn loss(
+        &self,
+        networks: &EditNetworks,
+        schedule: &NoiseSchedule,
+        batch: &EditBatch,
+        null_ids: &Tensor<2, Int>,
+        draws: &EditDraws,
+    ) -> Tensor<1> {
+        let device = &batch.latents.device();
+        let shape @ [count, ..] = batch.latents.dims();
+        let mixtures: Vec<_> = draws
+            .timesteps
+            .iter()
+            .map(|&timestep| schedule.alphas_cumprod()[timestep])
+            .map(|alpha| {
+                (
+                    Mixture::new(self.prediction, alpha),
+                    self.weight.weight(self.prediction, alpha),
+                )
+            })
+            .collect();
+        let each =
+            |of: &dyn Fn(&(Mixture, f64)) -> f64| per_example(mixtures.iter().map(of), device);
+        let noise = Tensor::<4>::from_data(TensorData::new(draws.noise.clone(), shape), device);
+        let mix = |factors: &dyn Fn(&Mixture) -> (f64, f64)| {
+            batch.latents.clone() * each(&|(m, _)| factors(m).0)
+                + noise.clone() * each(&|(m, _)| factors(m).1)
+        };
+        let keep = |of: &dyn Fn(&Kept) -> bool| {
+            draws
+                .kept
+                .iter()
+                .map(|k| f64::from(u8::from(of(k))))
+                .collect::<Vec<_>>()
+        };
+        let image_latents =
+            batch.image_latents.clone() * per_example(keep(&|k| k.image).into_iter(), device);
+        let with_text: Tensor<2, Int> = per_example(keep(&|k| k.text).into_iter(), device)
+            .reshape([count, 1])
+            .int();
+        let ids = batch.ids.clone() * with_text.clone() + null_ids.clone() * (with_text * -1 + 1);
+
+        let x = Tensor::cat(vec![mix(&|m| m.input), image_latents], 1);
+        let timesteps: Vec<f32> = draws.timesteps.iter().map(|&t| t as f32).collect();
+        let timesteps = Tensor::from_data(TensorData::new(timesteps, [count]), device);
+        let context = networks.text_encoder.forward(ids);
+        let output = networks.unet.forward(x, timesteps, context);
+        ((output - mix(&|m| m.target)).square() * each(&|(_, weight)| *weight)).mean()
+    }
+}
+
+/// One number for each example, to be multiplied with `[batch, channels, height, width]`.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the networks compute in f32"
+)]
+fn per_example(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = values.map(|value| value as f32).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count, 1, 1, 1]), device)
+}

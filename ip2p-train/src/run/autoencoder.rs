@@ -1,0 +1,97 @@
+//! A training of the small autoencoder.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ip2p::core::{NoiseGenerator, NoiseKind};
+use ip2p::io::{Checkpoint, Component};
+use ip2p::models::taesd::{AutoencoderTiny, AutoencoderTinyConfig};
+use ip2p::{Precision, Result};
+use serde::{Deserialize, Serialize};
+
+use super::files::{copy_small_files, log};
+use super::save_every;
+use crate::autoencoder::AutoencoderLoss;
+use crate::source::{self, SourceOptions};
+use crate::tiles::{TileOptions, Tiles};
+use crate::trainer::{StepReport, Trainer, TrainerOptions};
+use crate::weights;
+
+/// The settings of a training of an `AutoencoderTiny`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderRun {
+    /// The folder in diffusers' layout whose `vae/config.json` says its shape; it begins at random.
+    pub model: PathBuf,
+    /// Where the training's state, its log and the trained checkpoint go.
+    pub output: PathBuf,
+    /// Where the pictures come from: both of each example.
+    pub data: Vec<SourceOptions>,
+    /// Tiles in a step.
+    pub batch: usize,
+    /// What is random in the training follows from this.
+    #[serde(default)]
+    pub seed: u64,
+    /// Which tiles of the pictures.
+    #[serde(default)]
+    pub tiles: TileOptions,
+    /// What is learnt.
+    #[serde(default)]
+    pub loss: AutoencoderLoss,
+    /// How it is learnt.
+    pub trainer: TrainerOptions,
+    /// Steps from one saved state to the next: default 500.
+    #[serde(default = "save_every")]
+    pub save_every: u64,
+}
+
+impl AutoencoderRun {
+    /// Trains to the end, from where an earlier run stopped.
+    pub(super) fn train(
+        &self,
+        device: &Device,
+        progress: &mut dyn FnMut(&StepReport),
+    ) -> Result<()> {
+        let checkpoint = Checkpoint::open(&self.model)?;
+        let config = AutoencoderTinyConfig::from_json(checkpoint.config(Component::Vae))?;
+        let tracked = device.clone().autodiff();
+        let mut trainer = Trainer::new(config.init(&tracked), self.trainer.clone());
+        let state = self.output.join("state.safetensors");
+        if state.is_file() {
+            trainer = trainer.resume(&state, device)?;
+        }
+        let source = source::open(&self.data, self.seed)?;
+        let mut tiles = Tiles::new(source.as_ref(), self.tiles, device);
+        let side = self.tiles.tile as usize / config.vae_scale_factor();
+        let shape = [self.batch, config.latent_channels, side, side];
+        while trainer.steps_done() < self.trainer.steps {
+            let (step, started) = (trainer.steps_done(), Instant::now());
+            let pictures = tiles.batch(step, self.batch, self.seed);
+            let noise = NoiseGenerator::new(NoiseKind::TorchCpu, self.seed ^ step)
+                .normal(shape.iter().product());
+            let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), device);
+            let report = trainer.step(|vae, _| {
+                (self.loss).loss(vae, pictures.clone().autodiff(), noise.clone().autodiff())
+            });
+            let done = trainer.steps_done();
+            if done.is_multiple_of(self.save_every) || done == self.trainer.steps {
+                self.save(&trainer)?;
+            }
+            log(&self.output, &report, started.elapsed().as_secs_f64())?;
+            progress(&report);
+        }
+        Ok(())
+    }
+
+    fn save(&self, trainer: &Trainer<AutoencoderTiny>) -> Result<()> {
+        trainer.save(self.output.join("state.safetensors"))?;
+        let folder = self.output.join("model");
+        copy_small_files(&self.model, &folder)?;
+        weights::save(
+            &trainer.averaged(),
+            Precision::F32,
+            folder.join("vae/diffusion_pytorch_model.safetensors"),
+        )
+    }
+}

@@ -1,0 +1,80 @@
+//! Whole trainings, from their settings to the trained checkpoint.
+//!
+//! A training is described by a JSON file and leaves in its output folder: `state.safetensors`, from which it resumes;
+//! `metrics.jsonl`, a line for each step; and the trained checkpoint, in diffusers' layout, under `model/`.
+
+mod autoencoder;
+mod edit;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use ip2p::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+pub use self::autoencoder::AutoencoderRun;
+pub use self::edit::{EditRun, EditTraining};
+use crate::source;
+use crate::trainer::StepReport;
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "kebab-case")]
+pub enum Run {
+    /// The small autoencoder, which comes first.
+    Autoencoder(AutoencoderRun),
+    /// The edit.
+    Edit(EditRun),
+}
+
+impl Run {
+    /// Reads the settings of a training.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be read; [`Error::Checkpoint`] that names the file, the line and what is wrong there.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Error::checkpoint(path, format!("is no training: {error}")))
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        match self {
+            Self::Autoencoder(run) => run.trainer.steps,
+            Self::Edit(run) => run.trainer.steps,
+        }
+    }
+
+    /// Where the training's files go.
+    #[must_use]
+    pub fn output(&self) -> &PathBuf {
+        match self {
+            Self::Autoencoder(run) => &run.output,
+            Self::Edit(run) => &run.output,
+        }
+    }
+
+    /// Trains to the end, from where an earlier run stopped, calling `progress` after each step.
+    ///
+    /// # Errors
+    ///
+    /// If the data or the checkpoint cannot be read, or something cannot be written.
+    pub fn train(&self, device: &Device, progress: &mut dyn FnMut(&StepReport)) -> Result<()> {
+        match self {
+            Self::Autoencoder(run) => run.train(device, progress),
+            Self::Edit(run) => {
+                let source = source::open(&run.data, run.seed)?;
+                EditTraining::open(run.clone(), device)?.train(source.as_ref(), progress)
+            }
+        }
+    }
+}
+
+fn save_every() -> u64 {
+    500
+}

@@ -1,0 +1,139 @@
+//! Where a training's examples come from.
+
+use std::path::PathBuf;
+
+use ip2p::{Error, Result};
+use ip2p_data::photo::Photos;
+use ip2p_data::scene::Scenes;
+use ip2p_data::{Example, Source, rng};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+/// One of the sources of a training, and its share of the examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceOptions {
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: SourceKind,
+    /// Its share, beside those of the others: default 1.
+    #[serde(default = "one")]
+    pub share: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// What examples are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Drawn scenes, their objects and the whole picture edited.
+    Scenes,
+    /// Crops of the photographs in a folder, the whole picture edited.
+    Photos {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Opens the sources of a training as one, whose example is of each in its share.
+///
+/// # Errors
+///
+/// [`Error::InvalidSetting`] if there is none, or a share is not a number above 0; those of [`Photos::open`].
+pub fn open(sources: &[SourceOptions], seed: u64) -> Result<Box<dyn Source>> {
+    let mut opened: Vec<(f64, Box<dyn Source>)> = Vec::new();
+    for options in sources {
+        if !(options.share.is_finite() && options.share > 0.0) {
+            let expected = "a number above 0";
+            return Err(Error::setting("share", expected, options.share));
+        }
+        let source: Box<dyn Source> = match &options.kind {
+            SourceKind::Scenes => Box::new(Scenes::new(seed)),
+            SourceKind::Photos { folder } => Box::new(Photos::open(folder, seed)?),
+        };
+        opened.push((options.share, source));
+    }
+    if opened.is_empty() {
+        return Err(Error::setting("data", "at least one source", "none"));
+    }
+    Ok(Box::new(Mixed {
+        sources: opened,
+        seed,
+    }))
+}
+
+/// Several sources, each with its share of the examples.
+#[derive(Debug)]
+struct Mixed {
+    sources: Vec<(f64, Box<dyn Source>)>,
+    seed: u64,
+}
+
+impl Source for Mixed {
+    fn example(&self, index: u64, size: u32) -> Example {
+        let total: f64 = self.sources.iter().map(|(share, _)| share).sum();
+        let mut draw = rng(self.seed, index).random::<f64>() * total;
+        let mut chosen = &self.sources[0].1;
+        for (share, source) in &self.sources {
+            chosen = source;
+            draw -= share;
+            if draw < 0.0 {
+                break;
+            }
+        }
+        chosen.example(index, size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_gives_its_share() {
+        #[derive(Debug)]
+        struct Named(&'static str);
+        impl Source for Named {
+            fn example(&self, index: u64, size: u32) -> Example {
+                Example {
+                    instruction: self.0.into(),
+                    ..Scenes::new(0).example(index, size)
+                }
+            }
+        }
+        let mixed = Mixed {
+            sources: vec![(3.0, Box::new(Named("a"))), (1.0, Box::new(Named("b")))],
+            seed: 4,
+        };
+        let of_a = (0..400)
+            .filter(|&index| mixed.example(index, 8).instruction == "a")
+            .count();
+        assert!((270..330).contains(&of_a), "{of_a}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let parse = |json: &str| serde_json::from_str::<Vec<SourceOptions>>(json);
+        assert!(
+            parse(r#"[{"source": "dreams"}]"#)
+                .unwrap_err()
+                .to_string()
+                .contains("dreams")
+        );
+        assert!(
+            open(&[], 0)
+                .unwrap_err()
+                .to_string()
+                .contains("at least one source")
+        );
+        let negative = parse(r#"[{"source": "scenes", "share": -1}]"#).unwrap();
+        assert!(
+            open(&negative, 0)
+                .unwrap_err()
+                .to_string()
+                .contains("above 0")
+        );
+    }
+}

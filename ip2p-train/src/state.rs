@@ -1,0 +1,129 @@
+//! A training on disk: written beside and renamed, and resumed to the same weights as one that was never stopped.
+//!
+//! One safetensors file holds the weights, their average and AdamW's means, each under the parameter's name with a prefix; its
+//! metadata hold the counts. What is random in a training is a function of the seed and the step, so there is no more to it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use ip2p::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::ema::Ema;
+use crate::parameters::{self, Named};
+use crate::trainer::Trainer;
+
+const VALUES: &str = "value/";
+const MEANS: &str = "ema/";
+const FIRST: &str = "adam1/";
+const SECOND: &str = "adam2/";
+
+impl<M: Module> Trainer<M> {
+    /// Writes all that [`Self::resume`] needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written: an earlier one of that name is then still what it was.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let (time, first, second) = self.optimiser.state();
+        let mut tensors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut add = |prefix: &str, named: &Named| {
+            for (name, tensor) in named {
+                let data = tensor.to_data();
+                tensors.insert(format!("{prefix}{name}"), data.as_bytes().to_vec());
+            }
+        };
+        add(VALUES, &parameters::values(&self.module));
+        add(MEANS, self.ema.means());
+        add(FIRST, &first);
+        add(SECOND, &second);
+        let views = tensors.iter().map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
+            (name, view.expect("as many bytes as numbers"))
+        });
+        let metadata = HashMap::from([
+            ("step".to_owned(), self.step.to_string()),
+            ("optimiser_time".to_owned(), time.to_string()),
+            ("ema_updates".to_owned(), self.ema.updates().to_string()),
+        ]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| Error::other("cannot put the training state together", error))?;
+        write_beside(path, &bytes)
+    }
+
+    /// Goes on from a file that [`Self::save`] wrote of a training of the same module.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be read, [`Error::Checkpoint`] if it is of another module or damaged.
+    pub fn resume(mut self, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+        let wrong = |reason: String| Error::checkpoint(path, reason);
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| wrong(format!("is no training state: {error}")))?;
+        let count = |name: &str| {
+            let text = header.metadata().as_ref().and_then(|map| map.get(name));
+            let number = text.and_then(|text| text.parse::<u64>().ok());
+            number.ok_or_else(|| wrong(format!("has no {name}: is it a training state?")))
+        };
+        let (step, time, updates) = (
+            count("step")?,
+            count("optimiser_time")?,
+            count("ema_updates")?,
+        );
+        let tensors = SafeTensors::deserialize(&bytes)
+            .map_err(|error| wrong(format!("is no training state: {error}")))?;
+        let device = device.clone().without_autodiff();
+        let named = |prefix: &str| -> Named {
+            tensors
+                .iter()
+                .filter_map(|(name, view)| {
+                    let name = name.strip_prefix(prefix)?.to_owned();
+                    let numbers: Vec<f32> = view
+                        .data()
+                        .as_chunks::<4>()
+                        .0
+                        .iter()
+                        .map(|bytes| f32::from_le_bytes(*bytes))
+                        .collect();
+                    let length = numbers.len();
+                    let data = TensorData::new(numbers, [length]);
+                    Some((name, Tensor::from_data(data, &device)))
+                })
+                .collect()
+        };
+        let values = named(VALUES);
+        for (name, value) in parameters::values(&self.module) {
+            if values.get(&name).map(Tensor::dims) != Some(value.dims()) {
+                return Err(wrong(format!(
+                    "{name}: is missing or of another size, so it is of another model"
+                )));
+            }
+        }
+        self.module = parameters::with_values(self.module, &values);
+        self.ema = Ema::resumed(self.options.ema_decay, updates, named(MEANS));
+        let time = usize::try_from(time).map_err(|error| wrong(error.to_string()))?;
+        self.optimiser
+            .set_state(time, named(FIRST), named(SECOND))?;
+        self.step = step;
+        Ok(self)
+    }
+}
+
+/// Writes a file under another name beside its place, and renames it when it is whole.
+pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, error))?;
+    std::fs::write(file.path(), bytes).map_err(|error| Error::io(path, error))?;
+    file.persist(path)
+        .map_err(|error| Error::io(path, error.error))?;
+    Ok(())
+}

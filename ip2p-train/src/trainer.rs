@@ -1,0 +1,157 @@
+//! One step of training, of any module: gradients, clipping, AdamW, the average of the weights.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::adamw::{AdamW, AdamWOptions};
+use crate::ema::Ema;
+use crate::parameters::{self, Named};
+use crate::schedule::LearningRate;
+
+/// How a module is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerOptions {
+    /// Steps in all.
+    pub steps: u64,
+    /// How the learning rate goes.
+    pub learning_rate: LearningRate,
+    /// AdamW's settings.
+    #[serde(default)]
+    pub adamw: AdamWOptions,
+    /// The largest norm that all gradients together may have; none for any. Default 1.
+    #[serde(default = "clip")]
+    pub max_grad_norm: Option<f64>,
+    /// How slowly the average follows the weights: default 0.9999.
+    #[serde(default = "decay")]
+    pub ema_decay: f64,
+    /// How many batches make a step: default 1.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
+fn clip() -> Option<f64> {
+    Some(1.0)
+}
+
+fn decay() -> f64 {
+    0.9999
+}
+
+fn one() -> usize {
+    1
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// The step, counted from 0.
+    pub step: u64,
+    /// The mean loss of its batches.
+    pub loss: f64,
+    /// The norm of all gradients together, before clipping.
+    pub grad_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+}
+
+/// A module in training.
+#[derive(Debug)]
+pub struct Trainer<M> {
+    pub(crate) module: M,
+    pub(crate) options: TrainerOptions,
+    pub(crate) optimiser: AdamW,
+    pub(crate) ema: Ema,
+    pub(crate) step: u64,
+}
+
+impl<M: Module> Trainer<M> {
+    /// Begins to train a module, which must be on a device with autodiff.
+    #[must_use]
+    pub fn new(module: M, options: TrainerOptions) -> Self {
+        Self {
+            optimiser: AdamW::new(options.adamw),
+            ema: Ema::new(options.ema_decay, parameters::values(&module)),
+            module,
+            options,
+            step: 0,
+        }
+    }
+
+    /// The module as it is now.
+    #[must_use]
+    pub fn module(&self) -> &M {
+        &self.module
+    }
+
+    /// How many steps were made.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn options(&self) -> &TrainerOptions {
+        &self.options
+    }
+
+    /// The module with the average of its weights, without autodiff.
+    #[must_use]
+    pub fn averaged(&self) -> M {
+        parameters::with_values(self.module.valid(), self.ema.means())
+    }
+
+    /// Makes a step; `loss` is asked for the loss of each of its batches, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// If the loss is not on a device with autodiff.
+    pub fn step(&mut self, mut loss: impl FnMut(&M, usize) -> Tensor<1>) -> StepReport {
+        let batches = self.options.accumulate.max(1);
+        let mut gradients = Named::new();
+        let mut total = 0.0;
+        for batch in 0..batches {
+            let loss = loss(&self.module, batch) / batches as f64;
+            total += f64::from(loss.clone().into_scalar::<f32>());
+            for (name, gradient) in parameters::gradients(&self.module, &mut loss.backward()) {
+                let sum = match gradients.remove(&name) {
+                    Some(sum) => sum + gradient,
+                    None => gradient,
+                };
+                gradients.insert(name, sum);
+            }
+        }
+        let grad_norm = norm(&gradients);
+        if let Some(most) = self.options.max_grad_norm
+            && grad_norm > most
+        {
+            let scale = most / grad_norm;
+            for gradient in gradients.values_mut() {
+                *gradient = gradient.clone() * scale;
+            }
+        }
+        let report = StepReport {
+            step: self.step,
+            loss: total,
+            grad_norm,
+            learning_rate: (self.options.learning_rate).at(self.step, self.options.steps),
+        };
+        self.module = self
+            .optimiser
+            .step(self.module.clone(), gradients, report.learning_rate);
+        self.ema.update(parameters::values(&self.module));
+        self.step += 1;
+        report
+    }
+}
+
+/// The norm of all tensors together.
+fn norm(tensors: &Named) -> f64 {
+    let squares = tensors
+        .values()
+        .map(|tensor| f64::from(tensor.clone().square().sum().into_scalar::<f32>()));
+    squares.sum::<f64>().sqrt()
+}

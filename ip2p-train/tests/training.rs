@@ -1,0 +1,117 @@
+//! Whole trainings of a tiny network.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use ip2p::{EditOptions, Editor, Photo};
+use ip2p_data::scene::Scenes;
+use ip2p_testing::fixture;
+use ip2p_train::parameters;
+use ip2p_train::pool::PoolOptions;
+use ip2p_train::run::{EditRun, EditTraining};
+use ip2p_train::{LearningRate, TrainerOptions};
+
+/// A training of the random network of the fixtures on very few examples.
+fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
+    EditRun {
+        model: fixture("tiny-taesd"),
+        output: output.to_owned(),
+        data: Vec::new(),
+        batch: 4,
+        seed: 3,
+        pool: PoolOptions {
+            shard: examples / 2,
+            shards: 2,
+            stride: 4,
+            size: 32,
+        },
+        loss: serde_json::from_str(r#"{"prediction": "v_prediction", "condition_dropout": 0.05}"#)
+            .unwrap(),
+        trainer: TrainerOptions {
+            steps,
+            learning_rate: LearningRate {
+                peak: 2e-3,
+                warm_up: 2,
+                floor: 1.0,
+            },
+            adamw: serde_json::from_str("{}").unwrap(),
+            max_grad_norm: Some(1.0),
+            ema_decay: 0.9,
+            accumulate: 1,
+        },
+        save_every: 5,
+    }
+}
+
+fn weights(training: &EditTraining) -> Vec<(String, Vec<f32>)> {
+    let numbers = |tensor: &Tensor<1>| tensor.to_data().as_slice::<f32>().unwrap().to_vec();
+    let values = parameters::values(training.networks());
+    let means = parameters::values(&training.averaged());
+    let named = values.iter().chain(&means);
+    named
+        .map(|(name, value)| (name.clone(), numbers(value)))
+        .collect()
+}
+
+/// Trains until `steps`; the run itself may be longer, as of one that was killed.
+fn train(run: EditRun, until: u64) -> EditTraining {
+    let mut training = EditTraining::open(run, &Device::flex()).unwrap();
+    training
+        .train_until(until, &Scenes::new(5), &mut |_| ())
+        .unwrap();
+    training
+}
+
+#[test]
+fn a_resumed_training_comes_to_the_same_weights_as_one_that_was_never_stopped() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let uninterrupted = train(run(whole.path(), 12, 8), 12);
+    // Killed after step 7: what was saved after step 5 is what there is.
+    drop(train(run(parts.path(), 12, 8), 7));
+    let resumed = EditTraining::open(run(parts.path(), 12, 8), &Device::flex()).unwrap();
+    assert_eq!(resumed.steps_done(), 5);
+    let resumed = train(run(parts.path(), 12, 8), 12);
+    assert_eq!(weights(&uninterrupted), weights(&resumed));
+}
+
+#[test]
+fn a_state_of_another_model_is_refused_by_the_name_of_the_first_weight_that_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(train(run(folder.path(), 5, 8), 5));
+    let other = EditRun {
+        model: fixture("tiny-ip2p"),
+        ..run(folder.path(), 5, 8)
+    };
+    let error = EditTraining::open(other, &Device::flex()).unwrap_err();
+    assert!(error.to_string().contains("of another model"), "{error}");
+}
+
+#[test]
+fn what_was_trained_is_a_checkpoint_that_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(train(run(folder.path(), 5, 8), 5));
+    let editor = Editor::load(folder.path().join("model"), &Device::flex()).unwrap();
+    let photo = Photo::open(fixture("../../../examples/photo.jpg")).unwrap();
+    let edited = editor
+        .edit(&photo, "make it snowy", &EditOptions::default())
+        .unwrap();
+    assert_eq!(edited.photo.size(), photo.size());
+}
+
+#[test]
+fn eight_pairs_are_learnt_by_heart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run(folder.path(), 400, 8);
+    run.pool.stride = 10_000;
+    run.batch = 8;
+    run.trainer.learning_rate.peak = 5e-3;
+    run.save_every = 10_000;
+    let mut training = EditTraining::open(run, &Device::flex()).unwrap();
+    let mut losses = Vec::new();
+    training
+        .train_until(400, &Scenes::new(5), &mut |report| losses.push(report.loss))
+        .unwrap();
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let (first, last) = (mean(&losses[..5]), mean(&losses[380..]));
+    assert!(last < 0.25 * first, "{first} at first, {last} at last");
+}
