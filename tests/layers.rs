@@ -20,7 +20,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ip2p-sched",
         ],
     ),
-    ("ip2p-cli", &["ip2p"]),
+    ("ip2p-data", &["ip2p-core"]),
+    ("ip2p-train", &["ip2p", "ip2p-data", "ip2p-kernels"]),
+    ("ip2p-cli", &["ip2p", "ip2p-data", "ip2p-train"]),
     ("ip2p-testing", &[]),
 ];
 

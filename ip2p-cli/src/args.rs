@@ -25,6 +25,10 @@ pub(crate) enum Command {
     Edit(Box<EditArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
+    /// Train a model, or measure one.
+    Train(TrainArgs),
+    /// Look at training data.
+    Data(DataArgs),
     /// Write a shell's completions to standard output.
     Completions {
         /// The shell.
@@ -213,4 +217,105 @@ mod tests {
             assert!(scale(text).is_err(), "{text}");
         }
     }
+}
+
+/// `ip2p train`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct TrainArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<TrainCommand>,
+
+    /// The settings of the training, a JSON file: see docs/training.md. One that was stopped goes on.
+    #[arg(value_name = "RUN.json", value_hint = ValueHint::FilePath, required = true)]
+    pub(crate) run: Option<PathBuf>,
+
+    /// Where to compute: flex (the CPU), wgpu, cuda...
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+
+    /// Show no progress.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// What else there is to do with training.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrainCommand {
+    /// Measure how well a model edits what it has never seen, and print the table.
+    Eval(EvalArgs),
+    /// Learn a small tokenizer from the sentences of the drawn scenes and the effects.
+    Tokenizer {
+        /// The folder to write vocab.json, merges.txt and tokenizer_config.json to.
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// How many tokens it has.
+        #[arg(long, default_value_t = 960)]
+        size: usize,
+    },
+}
+
+/// `ip2p train eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The checkpoint: a folder as diffusers writes it.
+    #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
+    pub(crate) model: PathBuf,
+
+    /// A folder of photographs that training did not see; without it only scenes are measured on.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) photos: Option<PathBuf>,
+
+    /// How many scenes.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) scenes: u64,
+
+    /// How many crops of photographs.
+    #[arg(long, default_value_t = 40)]
+    pub(crate) crops: u64,
+
+    /// The width and height of the pictures.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) size: u32,
+
+    /// Write the table to a file as well.
+    #[arg(short, long, value_name = "FILE.md", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Where to compute: flex (the CPU), wgpu, cuda...
+    #[arg(long, default_value = "flex")]
+    pub(crate) device: String,
+}
+
+/// `ip2p data`.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+/// What to do with training data.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Draw a sheet of examples: before, after, and the sentence.
+    Preview {
+        /// Where to write the sheet.
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: PathBuf,
+        /// A folder of photographs to edit; without it, drawn scenes.
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        photos: Option<PathBuf>,
+        /// How many examples.
+        #[arg(long, default_value_t = 24)]
+        count: u64,
+        /// How many stand side by side.
+        #[arg(long, default_value_t = 4)]
+        columns: usize,
+        /// The width and height of a picture.
+        #[arg(long, default_value_t = 128)]
+        size: u32,
+        /// Which examples.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
 }

@@ -1,6 +1,7 @@
 //! The `ip2p` command.
 
 mod args;
+mod data;
 mod edit;
 mod exit;
 mod generate;
@@ -8,6 +9,7 @@ mod inspect;
 mod memory;
 mod output;
 mod progress;
+mod train;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Edit(args) => edit::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Man { folder } => generate::man(&folder),
         Command::Completions { shell } => {
             generate::completions(shell);
