@@ -4,12 +4,16 @@
 //! - [`effect`]: edits of a whole picture (snow, night, a sketch), computed on any picture;
 //! - [`photo`]: crops of photographs, edited by those effects.
 //!
-//! Each is a [`Source`]: example `index` is a pure function of the source's seed and the index, the same on every
-//! machine and in every order, so that training resumes where it stopped and a picture can be named by two numbers. No tensors
-//! here: nothing of this crate knows what learns from it.
+//! Each of these is a [`Source`]: example `index` is a pure function of the source's seed and the index, the same on every
+//! machine and in every order, so that training resumes where it stopped and a picture can be named by two numbers. And
+//!
+//! - [`folder`]: data sets on disk, in the layouts that people have.
+//!
+//! No tensors here: nothing of this crate knows what learns from it.
 
 pub mod effect;
 mod example;
+pub mod folder;
 pub mod photo;
 pub mod scene;
 mod sheet;
