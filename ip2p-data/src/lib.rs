@@ -7,7 +7,7 @@
 //! Each of these is a [`Source`]: example `index` is a pure function of the source's seed and the index, the same on every
 //! machine and in every order, so that training resumes where it stopped and a picture can be named by two numbers. And
 //!
-//! - [`folder`]: data sets on disk, in the layouts that people have.
+//! - [`folder`]: data sets on disk, in the layouts that people have, with aspect buckets.
 //!
 //! No tensors here: nothing of this crate knows what learns from it.
 

@@ -7,15 +7,35 @@
 //! - **JSONL**: a line names two pictures, relative to its file, and gives the instruction.
 //!
 //! [`Folder::open`] finds out which it is. Records on disk are broken in many ways, and one of them must not end a training
-//! run: [`Folder::record`] gives a [`Broken`], which names the record and says what is wrong.
+//! run: [`Folder::record`] gives a [`Broken`], which names the record and says what is wrong, and [`Loader`] takes another in its place and
+//! counts it. Pictures have many shapes, and a batch has one: [`Buckets`] are the shapes, a [`Plan`] says which records make which
+//! batch, and both are pure functions of the seed and the number of the step, so that a run resumes from that number.
+//!
+//! ```no_run
+//! use ip2p_data::folder::{Buckets, Folder, FolderOptions, Loader, Plan, View};
+//!
+//! # fn main() -> ip2p_core::Result<()> {
+//! let folder = Folder::open("instructpix2pix-1000-samples", &FolderOptions::default())?;
+//! let plan = Plan::new(&Buckets::new(256, 64)?, folder.sizes());
+//! let loader = Loader::new(folder, plan, 0, View::TRAINING);
+//! for batch in loader.plan().steps(0, 16, 0)?.take(10_000) {
+//!     let examples = loader.load(&batch)?;
+//! }
+//! eprintln!("{} broken records left out", loader.broken().len());
+//! # Ok(())
+//! # }
+//! ```
 
 mod broken;
+mod bucket;
 mod find;
 mod jsonl;
+mod loader;
 mod options;
 mod original;
 mod parquet;
 mod picture;
+mod plan;
 mod view;
 
 #[cfg(test)]
@@ -31,7 +51,11 @@ use image::RgbImage;
 use ip2p_core::{Error, Result, Size};
 
 pub use broken::Broken;
+pub use bucket::Buckets;
+pub use loader::Loader;
 pub use options::{FolderOptions, Split};
+pub use plan::{Batch, LastBatch, Plan, Steps};
+pub use view::{Flips, View};
 
 use picture::Picture;
 
@@ -176,7 +200,7 @@ impl Folder {
             .map_err(|reason| broken(pair.as_deref(), reason))
     }
 
-    /// The sizes of the records' inputs as they will be read, in order, from as little of each file as tells.
+    /// The sizes of the records' inputs as they will be read, in order, from as little of each file as tells: what a [`Plan`] needs.
     ///
     /// Of the original layout and JSONL this reads the beginning of each input; of parquet files the whole column of the inputs.
     pub fn sizes(&self) -> impl Iterator<Item = Result<Size, Broken>> + '_ {

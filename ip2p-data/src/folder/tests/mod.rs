@@ -1,6 +1,7 @@
 //! Data sets as they lie on disks.
 
 mod files;
+mod loading;
 mod original;
 
 use std::fs;
