@@ -26,7 +26,7 @@ pub struct TrainerOptions {
     /// How slowly the average follows the weights: default 0.9999.
     #[serde(default = "decay")]
     pub ema_decay: f64,
-    /// How many batches make a step: default 1.
+    /// How many batches, side by side, make a step: default 1.
     #[serde(default = "one")]
     pub accumulate: usize,
 }
@@ -106,17 +106,38 @@ impl<M: Module> Trainer<M> {
 
     /// Makes a step; `loss` is asked for the loss of each of its batches, counted from 0.
     ///
+    /// The batches run side by side, each on a thread of its own: while one does what cannot be divided, the others have the
+    /// cores. Their gradients are added in order, so that the sum is always the same.
+    ///
     /// # Panics
     ///
-    /// If the loss is not on a device with autodiff.
-    pub fn step(&mut self, mut loss: impl FnMut(&M, usize) -> Tensor<1>) -> StepReport {
+    /// If the loss is not on a device with autodiff, or panics.
+    pub fn step(&mut self, loss: impl Fn(&M, usize) -> Tensor<1> + Sync) -> StepReport
+    where
+        M: Send + Sync,
+    {
         let batches = self.options.accumulate.max(1);
-        let mut gradients = Named::new();
-        let mut total = 0.0;
-        for batch in 0..batches {
-            let loss = loss(&self.module, batch) / batches as f64;
-            total += f64::from(loss.clone().into_scalar::<f32>());
-            for (name, gradient) in parameters::gradients(&self.module, &mut loss.backward()) {
+        let run = |batch: usize| {
+            // Leaves of its own: graphs that share a leaf would wait for one another.
+            let module = parameters::map(self.module.clone(), |_, value| value);
+            let loss = loss(&module, batch) / batches as f64;
+            let gradients = parameters::gradients(&module, &mut loss.backward());
+            (f64::from(loss.into_scalar::<f32>()), gradients)
+        };
+        let parts: Vec<(f64, Named)> = std::thread::scope(|scope| {
+            let run = &run;
+            let others: Vec<_> = (1..batches)
+                .map(|batch| scope.spawn(move || run(batch)))
+                .collect();
+            let mut parts = vec![run(0)];
+            let others = others.into_iter().map(|thread| thread.join());
+            parts.extend(others.map(|part| part.expect("a loss does not panic")));
+            parts
+        });
+        let (mut total, mut gradients) = (0.0, Named::new());
+        for (loss, part) in parts {
+            total += loss;
+            for (name, gradient) in part {
                 let sum = match gradients.remove(&name) {
                     Some(sum) => sum + gradient,
                     None => gradient,

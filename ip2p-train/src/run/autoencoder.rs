@@ -67,12 +67,20 @@ impl AutoencoderRun {
         let shape = [self.batch, config.latent_channels, side, side];
         while trainer.steps_done() < self.trainer.steps {
             let (step, started) = (trainer.steps_done(), Instant::now());
-            let pictures = tiles.batch(step, self.batch, self.seed);
-            let noise = NoiseGenerator::new(NoiseKind::TorchCpu, self.seed ^ step)
-                .normal(shape.iter().product());
-            let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), device);
-            let report = trainer.step(|vae, _| {
-                (self.loss).loss(vae, pictures.clone().autodiff(), noise.clone().autodiff())
+            let accumulate = self.trainer.accumulate.max(1) as u64;
+            let batches: Vec<_> = (0..accumulate)
+                .map(|batch| {
+                    let number = step * accumulate + batch;
+                    let pictures = tiles.batch(step, self.batch, self.seed ^ (number << 1));
+                    let noise = NoiseGenerator::new(NoiseKind::TorchCpu, self.seed ^ number)
+                        .normal(shape.iter().product());
+                    let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), device);
+                    (pictures.autodiff(), noise.autodiff())
+                })
+                .collect();
+            let report = trainer.step(|vae, at| {
+                let (pictures, noise) = batches[at].clone();
+                self.loss.loss(vae, pictures, noise)
             });
             let done = trainer.steps_done();
             if done.is_multiple_of(self.save_every) || done == self.trainer.steps {

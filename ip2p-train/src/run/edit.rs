@@ -35,7 +35,7 @@ pub struct EditRun {
     /// Where the examples come from.
     #[serde(default)]
     pub data: Vec<SourceOptions>,
-    /// Examples in a step.
+    /// Examples in a batch; `trainer.accumulate` of them make a step.
     pub batch: usize,
     /// What is random in the training follows from this.
     #[serde(default)]
