@@ -144,6 +144,11 @@ pub struct Example {
 pub trait Source: Send + Sync + fmt::Debug {
     /// Example `index`, `size` pixels wide and high: the same whenever it is asked for.
     fn example(&self, index: u64, size: u32) -> Example;
+
+    /// What was found broken up to now and passed over, each by its name with the reason.
+    fn skipped(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A generator for example `index` of the source with this seed, independent of that of any other.

@@ -36,6 +36,7 @@ mod original;
 mod parquet;
 mod picture;
 mod plan;
+mod source;
 mod view;
 
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use bucket::Buckets;
 pub use loader::Loader;
 pub use options::{FolderOptions, Split};
 pub use plan::{Batch, LastBatch, Plan, Steps};
+pub use source::FolderSource;
 pub use view::{Flips, View};
 
 use picture::Picture;

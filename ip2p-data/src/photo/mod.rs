@@ -137,6 +137,10 @@ impl Source for Photos {
         };
         edit(input, &effects, self.phrasing, &mut rng)
     }
+
+    fn skipped(&self) -> Vec<String> {
+        self.skipped.iter().map(ToString::to_string).collect()
+    }
 }
 
 impl fmt::Debug for Photos {
