@@ -34,7 +34,7 @@ pub(crate) fn tracked_conv2d(
 ) -> Tensor<4> {
     let [channels, ..] = weight.dims();
     let bias = bias.unwrap_or_else(|| Tensor::zeros([channels], &x.device()));
-    let [x, weight] = [x, weight].map(|tensor| tensor.into_dispatch());
+    let [x, weight] = [x, weight].map(Tensor::into_dispatch);
     let bias = bias.into_dispatch();
     Tensor::from_dispatch(<Dispatch as Differentiable>::fast_conv2d(
         x, weight, bias, options,
@@ -51,7 +51,7 @@ pub(crate) fn tracked_group_norm(
     activation: Activation,
 ) -> Tensor<4> {
     let x = x.into_dispatch();
-    let [weight, bias] = [weight, bias].map(|tensor| tensor.into_dispatch());
+    let [weight, bias] = [weight, bias].map(Tensor::into_dispatch);
     let settings = GroupNormSettings {
         groups,
         eps,
@@ -240,9 +240,7 @@ impl Backward<Flex, 3> for Conv2dBackward {
         if let Some(node) = of_bias {
             let [_, channels, ..]: [usize; 4] = gradient.layout().shape().dims();
             // By pictures and channels first: their numbers lie side by side.
-            let sums = [3, 2, 0]
-                .into_iter()
-                .fold(gradient, |sums, axis| Flex::float_sum_dim(sums, axis));
+            let sums = [3, 2, 0].into_iter().fold(gradient, Flex::float_sum_dim);
             let of_bias = Flex::float_reshape(sums, Shape::from([channels]));
             grads.register::<Flex>(node.id, of_bias);
         }
