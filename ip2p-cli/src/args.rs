@@ -246,7 +246,7 @@ pub(crate) enum TrainCommand {
     Eval(EvalArgs),
     /// Learn a small tokenizer from the sentences of the drawn scenes and the effects.
     Tokenizer {
-        /// The folder to write vocab.json, merges.txt and tokenizer_config.json to.
+        /// The folder to write the tokenizer to, in files as transformers reads them.
         #[arg(value_hint = ValueHint::DirPath)]
         folder: PathBuf,
         /// How many tokens it has.

@@ -18,6 +18,9 @@ use crate::exit::tell;
 /// Steps from one line of a log to the next, where there is no terminal.
 const LINE_EVERY: u64 = 50;
 
+/// How many broken records are named.
+const SHOWN: usize = 20;
+
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     match &args.command {
         Some(TrainCommand::Eval(args)) => eval(args),
@@ -37,7 +40,7 @@ fn train(args: &TrainArgs) -> Result<()> {
     let bar = bar(run.steps(), args.quiet);
     // What is shown is the mean since it was last shown: the loss of one step jumps with its noise levels.
     let (mut sum, mut count) = (0.0, 0.0);
-    run.train(&device, &mut |report| {
+    let skipped = run.train(&device, &mut |report| {
         sum += report.loss;
         count += 1.0;
         bar.set_position(report.step + 1);
@@ -62,6 +65,15 @@ fn train(args: &TrainArgs) -> Result<()> {
         }
     })?;
     bar.finish();
+    if !skipped.is_empty() {
+        tell(&format!(
+            "{} broken records or pictures were passed over:",
+            skipped.len()
+        ));
+        for name in skipped.iter().take(SHOWN) {
+            tell(&format!("  {name}"));
+        }
+    }
     println!("{}", run.output().join("model").display());
     Ok(())
 }

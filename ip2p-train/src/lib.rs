@@ -2,12 +2,14 @@
 
 pub mod adamw;
 pub mod autoencoder;
+mod check;
 pub mod edit;
 pub mod ema;
 pub mod eval;
 pub mod measure;
 pub mod objective;
 pub mod parameters;
+pub mod pictures;
 pub mod pool;
 pub mod run;
 mod schedule;

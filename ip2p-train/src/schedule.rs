@@ -32,7 +32,7 @@ impl LearningRate {
         }
         let length = steps.saturating_sub(self.warm_up).max(1) as f64;
         let done = ((step - self.warm_up) as f64 / length).min(1.0);
-        let cosine = (1.0 + (PI * done).cos()) / 2.0;
+        let cosine = f64::midpoint(1.0, (PI * done).cos());
         self.peak * (self.floor + (1.0 - self.floor) * cosine)
     }
 }

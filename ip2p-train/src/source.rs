@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ip2p::{Error, Result};
+use ip2p_data::folder::{Flips, Folder, FolderOptions, FolderSource, Split, View};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene::Scenes;
 use ip2p_data::{Example, Source, rng};
@@ -35,13 +36,63 @@ pub enum SourceKind {
         /// The folder.
         folder: PathBuf,
     },
+    /// A data set on disk: the original repository's layout, parquet or JSONL.
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Which part of it: default the training's.
+        #[serde(default)]
+        split: Part,
+        /// Whether examples are mirrored where their sentences allow it: default yes.
+        #[serde(default = "yes")]
+        flips: bool,
+    },
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What is for training; the first 90 % where the data set does not say.
+    #[default]
+    Train,
+    /// All of it.
+    All,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl SourceKind {
+    fn open(&self, seed: u64) -> Result<Box<dyn Source>> {
+        Ok(match self {
+            Self::Scenes => Box::new(Scenes::new(seed)),
+            Self::Photos { folder } => Box::new(Photos::open(folder, seed)?),
+            Self::Folder { path, split, flips } => {
+                let split = match split {
+                    Part::Train => Split::Train,
+                    Part::All => Split::All,
+                };
+                let options = FolderOptions::default().with_split(split);
+                let flips = if *flips {
+                    Flips::WhereSafe
+                } else {
+                    Flips::Never
+                };
+                let folder = Folder::open(path, &options)?;
+                Box::new(FolderSource::new(folder, seed, View::Training(flips))?)
+            }
+        })
+    }
 }
 
 /// Opens the sources of a training as one, whose example is of each in its share.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSetting`] if there is none, or a share is not a number above 0; those of [`Photos::open`].
+/// [`Error::InvalidSetting`] if there is none, or a share is not a number above 0; those of [`Photos::open`],
+/// [`Folder::open`] and [`FolderSource::new`].
 pub fn open(sources: &[SourceOptions], seed: u64) -> Result<Box<dyn Source>> {
     let mut opened: Vec<(f64, Box<dyn Source>)> = Vec::new();
     for options in sources {
@@ -49,11 +100,7 @@ pub fn open(sources: &[SourceOptions], seed: u64) -> Result<Box<dyn Source>> {
             let expected = "a number above 0";
             return Err(Error::setting("share", expected, options.share));
         }
-        let source: Box<dyn Source> = match &options.kind {
-            SourceKind::Scenes => Box::new(Scenes::new(seed)),
-            SourceKind::Photos { folder } => Box::new(Photos::open(folder, seed)?),
-        };
-        opened.push((options.share, source));
+        opened.push((options.share, options.kind.open(seed)?));
     }
     if opened.is_empty() {
         return Err(Error::setting("data", "at least one source", "none"));
@@ -84,6 +131,11 @@ impl Source for Mixed {
             }
         }
         chosen.example(index, size)
+    }
+
+    fn skipped(&self) -> Vec<String> {
+        let sources = self.sources.iter();
+        sources.flat_map(|(_, source)| source.skipped()).collect()
     }
 }
 

@@ -26,6 +26,10 @@ impl<M: Module> Trainer<M> {
     /// # Errors
     ///
     /// [`Error::Io`] if the file cannot be written: an earlier one of that name is then still what it was.
+    ///
+    /// # Panics
+    ///
+    /// If a parameter is not `f32`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (time, first, second) = self.optimiser.state();

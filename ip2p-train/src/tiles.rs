@@ -9,7 +9,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::pool::to_tensor;
+use crate::pictures::to_tensor;
 
 /// Which tiles of which pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -98,7 +98,7 @@ fn words_of(sentence: &str) -> Vec<String> {
             };
             match words.last_mut() {
                 Some((last, word)) if !fresh && *last == kind && kind != Kind::Digit => {
-                    word.push(c)
+                    word.push(c);
                 }
                 _ => words.push((kind, c.to_string())),
             }

@@ -1,5 +1,7 @@
 //! One step of training, of any module: gradients, clipping, AdamW, the average of the weights.
 
+use std::thread::ScopedJoinHandle;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -130,7 +132,7 @@ impl<M: Module> Trainer<M> {
                 .map(|batch| scope.spawn(move || run(batch)))
                 .collect();
             let mut parts = vec![run(0)];
-            let others = others.into_iter().map(|thread| thread.join());
+            let others = others.into_iter().map(ScopedJoinHandle::join);
             parts.extend(others.map(|part| part.expect("a loss does not panic")));
             parts
         });

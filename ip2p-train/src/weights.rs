@@ -20,6 +20,10 @@ use crate::state::write_beside;
 ///
 /// [`Error::InvalidSetting`] for a precision other than `f32` and `f16`; [`Error::Io`] if the file cannot be written: an
 /// earlier one of that name is then still what it was.
+///
+/// # Panics
+///
+/// If a parameter is not `f32`.
 pub fn save<M: Module>(module: &M, precision: Precision, path: impl AsRef<Path>) -> Result<()> {
     let mut collect = Collect::default();
     module.visit(&mut collect);

@@ -1,8 +1,10 @@
 //! Whole trainings of a tiny network.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use ip2p::core::PredictionType;
 use ip2p::{EditOptions, Editor, Photo};
 use ip2p_data::scene::Scenes;
 use ip2p_testing::fixture;
@@ -40,6 +42,7 @@ fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
             accumulate: 1,
         },
         save_every: 5,
+        samples: 0,
     }
 }
 
@@ -78,10 +81,9 @@ fn a_resumed_training_comes_to_the_same_weights_as_one_that_was_never_stopped() 
 fn a_state_of_another_model_is_refused_by_the_name_of_the_first_weight_that_differs() {
     let folder = tempfile::tempdir().unwrap();
     drop(train(run(folder.path(), 5, 8), 5));
-    let other = EditRun {
-        model: fixture("tiny-ip2p"),
-        ..run(folder.path(), 5, 8)
-    };
+    let mut other = run(folder.path(), 5, 8);
+    other.model = fixture("tiny-ip2p");
+    other.loss.prediction = PredictionType::Epsilon;
     let error = EditTraining::open(other, &Device::flex()).unwrap_err();
     assert!(error.to_string().contains("of another model"), "{error}");
 }
@@ -96,6 +98,17 @@ fn what_was_trained_is_a_checkpoint_that_edits() {
         .edit(&photo, "make it snowy", &EditOptions::default())
         .unwrap();
     assert_eq!(edited.photo.size(), photo.size());
+}
+
+#[test]
+fn a_sheet_of_samples_is_drawn_with_each_saved_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run(folder.path(), 5, 8);
+    run.samples = 3;
+    run.data = serde_json::from_str(r#"[{"source": "scenes"}]"#).unwrap();
+    drop(train(run, 5));
+    let sheet = folder.path().join("samples/step-0000005.png");
+    assert!(Photo::open(sheet).unwrap().size().width > 3 * 32);
 }
 
 #[test]

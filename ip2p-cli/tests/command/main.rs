@@ -8,3 +8,4 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod refuse;
+mod train;

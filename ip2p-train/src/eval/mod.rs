@@ -7,8 +7,7 @@ mod cases;
 mod report;
 
 use image::RgbImage;
-use ip2p::core::Size;
-use ip2p::{EditOptions, EditRequest, Editor, Photo, Result, RgbPicture};
+use ip2p::{EditOptions, EditRequest, Editor, Photo, Result};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene;
 use ip2p_data::{Family, Phrasing};
@@ -16,6 +15,7 @@ use ip2p_data::{Family, Phrasing};
 use self::cases::{Case, photo_case, scene_case};
 pub use self::report::{Evaluation, FamilyRow, Rate, ScaleRow};
 use crate::measure::{mean_squared_error, psnr};
+use crate::pictures::{from_photo, to_photo};
 
 /// What is measured on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Edits<'_> {
         for asked in asked.chunks(BATCH) {
             let photos: Vec<Photo> = asked
                 .iter()
-                .map(|(input, _)| photo(input))
+                .map(|(input, _)| to_photo(input))
                 .collect::<Result<_>>()?;
             let requests: Vec<_> = photos
                 .iter()
@@ -107,26 +107,13 @@ impl Edits<'_> {
                 .map(|(photo, (_, instruction))| EditRequest::new(photo, instruction))
                 .collect();
             for edited in self.editor.edit_batch(&requests, options)? {
-                outputs.push(image(edited.photo.rgb()));
+                outputs.push(from_photo(&edited.photo));
             }
             self.done += asked.len();
             (self.progress)(self.done);
         }
         Ok(outputs)
     }
-}
-
-fn photo(picture: &RgbImage) -> Result<Photo> {
-    let size = Size {
-        width: picture.width(),
-        height: picture.height(),
-    };
-    Ok(RgbPicture::new(size, picture.as_raw().clone())?.into())
-}
-
-fn image(picture: &RgbPicture) -> RgbImage {
-    let Size { width, height } = picture.size();
-    RgbImage::from_raw(width, height, picture.pixels().to_vec()).expect("as many bytes as pixels")
 }
 
 /// The squared distance of two pictures.

@@ -7,13 +7,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ip2p::core::{NoiseGenerator, NoiseKind};
 use ip2p::io::{Checkpoint, Component};
 use ip2p::models::taesd::{AutoencoderTiny, AutoencoderTinyConfig};
-use ip2p::{Precision, Result};
+use ip2p::{Error, Precision, Result};
+use ip2p_data::Source;
 use serde::{Deserialize, Serialize};
 
 use super::files::{copy_small_files, log};
 use super::save_every;
 use crate::autoencoder::AutoencoderLoss;
-use crate::source::{self, SourceOptions};
+use crate::check;
+use crate::source::SourceOptions;
 use crate::tiles::{TileOptions, Tiles};
 use crate::trainer::{StepReport, Trainer, TrainerOptions};
 use crate::weights;
@@ -50,19 +52,20 @@ impl AutoencoderRun {
     /// Trains to the end, from where an earlier run stopped.
     pub(super) fn train(
         &self,
+        source: &dyn Source,
         device: &Device,
         progress: &mut dyn FnMut(&StepReport),
     ) -> Result<()> {
         let checkpoint = Checkpoint::open(&self.model)?;
         let config = AutoencoderTinyConfig::from_json(checkpoint.config(Component::Vae))?;
+        self.check(config.vae_scale_factor())?;
         let tracked = device.clone().autodiff();
         let mut trainer = Trainer::new(config.init(&tracked), self.trainer.clone());
         let state = self.output.join("state.safetensors");
         if state.is_file() {
             trainer = trainer.resume(&state, device)?;
         }
-        let source = source::open(&self.data, self.seed)?;
-        let mut tiles = Tiles::new(source.as_ref(), self.tiles, device);
+        let mut tiles = Tiles::new(source, self.tiles, device);
         let side = self.tiles.tile as usize / config.vae_scale_factor();
         let shape = [self.batch, config.latent_channels, side, side];
         while trainer.steps_done() < self.trainer.steps {
@@ -88,6 +91,23 @@ impl AutoencoderRun {
             }
             log(&self.output, &report, started.elapsed().as_secs_f64())?;
             progress(&report);
+        }
+        Ok(())
+    }
+
+    /// Whether the settings make sense with an autoencoder of this factor.
+    fn check(&self, factor: usize) -> Result<()> {
+        let tiles = &self.tiles;
+        check::at_least_one(&[
+            ("batch", self.batch as u64),
+            ("tiles.tile", u64::from(tiles.tile)),
+            ("tiles.held", tiles.held as u64),
+            ("save_every", self.save_every),
+        ])?;
+        check::trainer(&self.trainer)?;
+        if tiles.tile > tiles.size || !(tiles.tile as usize).is_multiple_of(factor) {
+            let expected = format!("a multiple of {factor}, at most tiles.size, {}", tiles.size);
+            return Err(Error::setting("tiles.tile", expected, tiles.tile));
         }
         Ok(())
     }

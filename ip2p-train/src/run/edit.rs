@@ -10,13 +10,15 @@ use ip2p::models::clip::CLIPTextConfig;
 use ip2p::models::unet::UNet2DConditionConfig;
 use ip2p::models::vae::{Autoencoder, AutoencoderConfig};
 use ip2p::sched::NoiseSchedule;
-use ip2p::{Error, Model, Precision, Result};
-use ip2p_data::Source;
+use ip2p::{EditOptions, Editor, Error, Model, Precision, Result};
+use ip2p_data::{Example, Source, sheet};
 use serde::{Deserialize, Serialize};
 
+use crate::check;
 use crate::edit::{EditDraws, EditLoss, EditNetworks};
+use crate::pictures::{from_photo, to_photo};
 use crate::pool::{Encoder, Pool, PoolOptions};
-use crate::source::SourceOptions;
+use crate::source::{self, SourceOptions};
 use crate::trainer::{StepReport, Trainer, TrainerOptions};
 use crate::weights;
 
@@ -51,11 +53,57 @@ pub struct EditRun {
     /// Steps from one saved state to the next: default 500.
     #[serde(default = "save_every")]
     pub save_every: u64,
+    /// Edits of other examples of the sources, made with every saved state and put on a sheet: default 8.
+    #[serde(default = "samples")]
+    pub samples: usize,
 }
+
+fn samples() -> usize {
+    8
+}
+
+/// What the seed of the sampled examples differs by from that of the training.
+const SAMPLES: u64 = 0x5A;
 
 impl Encoder for Autoencoder {
     fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
         Autoencoder::encode(self, pictures)
+    }
+}
+
+impl EditRun {
+    /// Whether the settings make sense, and suit the checkpoint.
+    fn check(&self, model: &Model) -> Result<()> {
+        let pool = &self.pool;
+        check::at_least_one(&[
+            ("batch", self.batch as u64),
+            ("pool.shard", pool.shard as u64),
+            ("pool.shards", pool.shards as u64),
+            ("pool.stride", pool.stride),
+            ("pool.size", u64::from(pool.size)),
+            ("save_every", self.save_every),
+        ])?;
+        check::trainer(&self.trainer)?;
+        check::within(
+            "loss.condition_dropout",
+            self.loss.condition_dropout,
+            0.0,
+            1.0 / 3.0,
+        )?;
+        let step = model.size_step().required;
+        if !pool.size.is_multiple_of(step) {
+            let expected = format!("a multiple of {step}, as the networks ask for");
+            return Err(Error::setting("pool.size", expected, pool.size));
+        }
+        let prediction = model.profile().prediction;
+        if self.loss.prediction != prediction {
+            // As the file spells them.
+            let name = |prediction| serde_json::json!(prediction);
+            let expected = format!("{}, as the checkpoint's scheduler says", name(prediction));
+            let got = name(self.loss.prediction);
+            return Err(Error::setting("loss.prediction", expected, got));
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +127,7 @@ impl EditTraining {
     pub fn open(run: EditRun, device: &Device) -> Result<Self> {
         let checkpoint = Checkpoint::open(&run.model)?;
         let model = Model::open(&run.model)?;
+        run.check(&model)?;
         let tracked = device.clone().autodiff();
         let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
         let (vae, _) = checkpoint.load(vae, Component::Vae, Precision::F32, &mut |_| ())?;
@@ -198,6 +247,7 @@ impl EditTraining {
             let done = self.trainer.steps_done();
             if done.is_multiple_of(run.save_every) || done == run.trainer.steps {
                 self.save()?;
+                self.sample()?;
             }
         }
         Ok(())
@@ -230,5 +280,36 @@ impl EditTraining {
             Precision::F16,
             network("vae/diffusion_pytorch_model.fp16.safetensors"),
         )
+    }
+
+    /// Edits some pictures with the checkpoint as it was saved last, as a user would, and draws a sheet of them.
+    fn sample(&self) -> Result<()> {
+        let run = &self.run;
+        if run.samples == 0 {
+            return Ok(());
+        }
+        let editor = Editor::load(run.output.join("model"), &self.device)?;
+        let source = source::open(&run.data, run.seed ^ SAMPLES)?;
+        let options = EditOptions::default().with_seed(run.seed);
+        let edited = (0..run.samples as u64)
+            .map(|index| {
+                let example = source.example(index, run.pool.size);
+                let photo = to_photo(&example.input)?;
+                let edited = editor.edit(&photo, &example.instruction, &options)?;
+                Ok(Example {
+                    edited: from_photo(&edited.photo),
+                    ..example
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let path = run
+            .output
+            .join(format!("samples/step-{:07}.png", self.steps_done()));
+        let folder = run.output.join("samples");
+        fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+        let drawn = sheet(&edited, run.samples.div_ceil(2).min(4));
+        drawn
+            .save(&path)
+            .map_err(|error| Error::image(&path, error.to_string()))
     }
 }

@@ -61,17 +61,28 @@ impl Run {
 
     /// Trains to the end, from where an earlier run stopped, calling `progress` after each step.
     ///
+    /// Returns what of the data was broken and passed over.
+    ///
     /// # Errors
     ///
     /// If the data or the checkpoint cannot be read, or something cannot be written.
-    pub fn train(&self, device: &Device, progress: &mut dyn FnMut(&StepReport)) -> Result<()> {
+    pub fn train(
+        &self,
+        device: &Device,
+        progress: &mut dyn FnMut(&StepReport),
+    ) -> Result<Vec<String>> {
+        let (data, seed) = match self {
+            Self::Autoencoder(run) => (&run.data, run.seed),
+            Self::Edit(run) => (&run.data, run.seed),
+        };
+        let source = source::open(data, seed)?;
         match self {
-            Self::Autoencoder(run) => run.train(device, progress),
+            Self::Autoencoder(run) => run.train(source.as_ref(), device, progress)?,
             Self::Edit(run) => {
-                let source = source::open(&run.data, run.seed)?;
-                EditTraining::open(run.clone(), device)?.train(source.as_ref(), progress)
+                EditTraining::open(run.clone(), device)?.train(source.as_ref(), progress)?;
             }
         }
+        Ok(source.skipped())
     }
 }
 
