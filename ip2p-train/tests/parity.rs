@@ -89,7 +89,16 @@ fn check(name: &str, prediction: PredictionType) {
         } else {
             gradient
         };
-        golden.check_floats(&path, gradient.into_data().as_slice::<f32>().unwrap());
+        let numbers = gradient.into_data();
+        let numbers = numbers.as_slice::<f32>().unwrap();
+        golden.check_floats(&path, numbers);
+        // Gradients are small: to 1e-4 of the largest, too.
+        let expected = golden.floats(&path);
+        let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        let errors = numbers.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+        let error = errors.fold(0.0, f32::max) / largest;
+        println!("{error:.1e} of the largest, {largest:.1e}: {path}");
+        assert!(error < 1e-4, "{path}: {error} of {largest}");
         compared += 1;
     }
     assert_eq!(compared, 14, "every gradient of the fixture is compared");
