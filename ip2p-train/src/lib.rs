@@ -9,7 +9,8 @@
 //! - [`tokenizer`], [`weights`]: a tokenizer learnt from sentences, weights written as diffusers reads them;
 //! - [`eval`]: how well a model edits what it has never seen.
 //!
-//! All that is random in a training is a function of its seed and the step: nothing else need be remembered to go on.
+//! All that is random in a training, but for the first weights of a network that has none, is a function of its seed and the
+//! step: nothing else need be remembered to go on.
 //!
 //! ```no_run
 //! use ip2p_train::run::Run;

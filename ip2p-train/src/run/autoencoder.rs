@@ -32,7 +32,7 @@ pub struct AutoencoderRun {
     pub data: Vec<SourceOptions>,
     /// Tiles in a step.
     pub batch: usize,
-    /// What is random in the training follows from this.
+    /// What is random in the training follows from this, but for the first weights of a network that has none.
     #[serde(default)]
     pub seed: u64,
     /// Which tiles of the pictures.

@@ -39,7 +39,7 @@ pub struct EditRun {
     pub data: Vec<SourceOptions>,
     /// Examples in a batch; `trainer.accumulate` of them make a step.
     pub batch: usize,
-    /// What is random in the training follows from this.
+    /// What is random in the training follows from this, but for the first weights of a network that has none.
     #[serde(default)]
     pub seed: u64,
     /// The encoded examples that are held.
