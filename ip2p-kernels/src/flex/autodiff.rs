@@ -135,31 +135,19 @@ impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
         let guards = [x.node(), weight.node(), bias.node()];
+        let [own_x, own_weight, own_bias] =
+            [&x, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = Flex::fast_conv2d(own_x, own_weight, own_bias, options.clone());
         match Conv2dBackward
             .prepare::<C>(guards)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let state = (
-                    prep.checkpoint(&x),
-                    prep.checkpoint(&weight),
-                    options.clone(),
-                );
-                let output = Flex::fast_conv2d(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    options,
-                );
+                let state = (prep.checkpoint(&x), prep.checkpoint(&weight), options);
                 prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(Flex::fast_conv2d(
-                x.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                options,
-            )),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
@@ -170,31 +158,19 @@ impl<C: CheckpointStrategy> Differentiable for Autodiff<Flex, C> {
         settings: GroupNormSettings,
     ) -> FloatTensor<Self> {
         let guards = [x.node(), weight.node(), bias.node()];
+        let [own_x, own_weight, own_bias] =
+            [&x, &weight, &bias].map(|tensor| tensor.primitive().clone());
+        let output = Flex::fast_group_norm(own_x, own_weight, own_bias, settings);
         match GroupNormBackward
             .prepare::<C>(guards)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let nodes = [
-                    prep.checkpoint(&x),
-                    prep.checkpoint(&weight),
-                    prep.checkpoint(&bias),
-                ];
-                let output = Flex::fast_group_norm(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    settings,
-                );
+                let nodes = [&x, &weight, &bias].map(|tensor| prep.checkpoint(tensor));
                 prep.finish((nodes, settings), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(Flex::fast_group_norm(
-                x.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                settings,
-            )),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The gradients of group normalisation with its activation.
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -70,14 +69,10 @@ pub(crate) fn group_norm_backward(
         Tensor::<1>::from_floats(totals.as_slice(), &device)
     };
     GroupNormGradients {
-        x: from_flex(result),
+        x: tensor(result),
         weight: total(0),
         bias: total(1),
     }
-}
-
-fn from_flex(x: FlexTensor) -> Tensor<4> {
-    tensor(x)
 }
 
 struct Group<'a> {
