@@ -1,7 +1,8 @@
 //! `ip2p data`: looking at training data.
 
-use ip2p::{Error, Result, RgbPicture, Size};
+use ip2p::{Error, Result};
 use ip2p_data::sheet;
+use ip2p_train::pictures::to_photo;
 use ip2p_train::source::{self, SourceKind, SourceOptions};
 
 use crate::args::{DataArgs, DataCommand};
@@ -36,11 +37,7 @@ pub(crate) fn run(args: &DataArgs) -> Result<()> {
         .map(|index| source.example(index, *size))
         .collect();
     let sheet = sheet(&examples, *columns);
-    let size = Size {
-        width: sheet.width(),
-        height: sheet.height(),
-    };
-    ip2p::Photo::from(RgbPicture::new(size, sheet.into_raw())?).save(output, None)?;
+    to_photo(&sheet)?.save(output, None)?;
     println!("{}", output.display());
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use image::imageops::{FilterType, crop_imm, replace, resize};
 use image::{RgbImage, open};
 use ip2p_data::effect::{Effect, apply};
+use ip2p_data::measure::psnr;
 
 const SIDE: u32 = 256;
 
@@ -42,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let start = Instant::now();
             let edited = apply(&picture, effect);
             total.0 += start.elapsed().as_secs_f64() * 1e3;
-            total.1 += psnr(&picture, &edited);
+            total.1 += psnr(&picture, &edited, None).expect("a picture has pixels");
             place(&edited, column);
         }
     }
@@ -65,12 +66,4 @@ fn square(picture: &RgbImage) -> RgbImage {
     let side = width.min(height);
     let middle = crop_imm(picture, (width - side) / 2, (height - side) / 2, side, side).to_image();
     resize(&middle, SIDE, SIDE, FilterType::Lanczos3)
-}
-
-fn psnr(a: &RgbImage, b: &RgbImage) -> f64 {
-    let squares = a.as_raw().iter().zip(b.as_raw());
-    let sum: f64 = squares
-        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
-        .sum();
-    10.0 * (255.0 * 255.0 * a.as_raw().len() as f64 / sum).log10()
 }

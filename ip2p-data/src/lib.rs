@@ -14,6 +14,7 @@
 pub mod effect;
 mod example;
 pub mod folder;
+pub mod measure;
 pub mod photo;
 pub mod scene;
 mod sheet;

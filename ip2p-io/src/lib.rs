@@ -10,10 +10,11 @@ mod metadata;
 mod picture;
 mod storage;
 mod tokenizer;
+mod whole;
 
 pub use checkpoint::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, FileSummary, Header, LoadProgress,
-    LoadReport, ModelKind, TensorSummary, Weights, parse_header,
+    LoadReport, ModelKind, TensorSummary, Weights, parse_header, save_weights,
 };
 pub use metadata::EditRecord;
 pub use picture::{
@@ -21,3 +22,4 @@ pub use picture::{
     from_tensor, resize_lanczos, restore, to_tensor,
 };
 pub use tokenizer::{Encoding, Tokenizer, TokenizerFiles};
+pub use whole::write_whole;

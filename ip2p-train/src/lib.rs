@@ -6,7 +6,7 @@
 //! - [`edit`] and [`autoencoder`]: what is learnt, as a loss of a batch; [`objective`]: its formulas;
 //! - [`Trainer`]: a step of any module, with [`adamw`], [`ema`] and a [`LearningRate`], and its state on disk;
 //! - [`source`], [`pool`], [`tiles`]: from examples to batches, encoded once;
-//! - [`tokenizer`], [`weights`]: a tokenizer learnt from sentences, weights written as diffusers reads them;
+//! - [`tokenizer`]: one learnt from sentences;
 //! - [`eval`]: how well a model edits what it has never seen.
 //!
 //! All that is random in a training, but for the first weights of a network that has none, is a function of its seed and the
@@ -31,7 +31,6 @@ mod check;
 pub mod edit;
 pub mod ema;
 pub mod eval;
-pub mod measure;
 pub mod objective;
 pub mod parameters;
 pub mod pictures;
@@ -43,7 +42,6 @@ mod state;
 pub mod tiles;
 pub mod tokenizer;
 mod trainer;
-pub mod weights;
 
 pub use schedule::LearningRate;
 pub use trainer::{StepReport, Trainer, TrainerOptions};

@@ -10,6 +10,7 @@ use half::f16;
 use image::RgbImage;
 use ip2p::Result;
 use ip2p::io::Tokenizer;
+use ip2p::models::vae::Autoencoder;
 use ip2p_data::{Example, Source};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -43,14 +44,6 @@ impl Default for PoolOptions {
     }
 }
 
-/// What turns an example into numbers for the U-Net.
-pub trait Encoder {
-    /// The latents of pictures, in the order given: `[batch, 4, height, width]`.
-    ///
-    /// - pictures: `[batch, 3, height, width]`, values in `[-1, 1]`
-    fn encode(&self, pictures: Tensor<4>) -> Tensor<4>;
-}
-
 /// Examples that have been encoded: of each, its numbers one after the other.
 #[derive(Debug)]
 struct Shard {
@@ -61,9 +54,9 @@ struct Shard {
 
 /// A moving window of encoded examples.
 #[derive(Debug)]
-pub struct Pool<'a, E> {
+pub struct Pool<'a> {
     source: &'a dyn Source,
-    encoder: &'a E,
+    vae: &'a Autoencoder,
     tokenizer: &'a Tokenizer,
     options: PoolOptions,
     device: Device,
@@ -73,18 +66,19 @@ pub struct Pool<'a, E> {
     window: VecDeque<Shard>,
 }
 
-impl<'a, E: Encoder> Pool<'a, E> {
+impl<'a> Pool<'a> {
     /// An empty window; it fills when the first batch is asked for.
+    #[must_use]
     pub fn new(
         source: &'a dyn Source,
-        encoder: &'a E,
+        vae: &'a Autoencoder,
         tokenizer: &'a Tokenizer,
         options: PoolOptions,
         device: &Device,
     ) -> Self {
         Self {
             source,
-            encoder,
+            vae,
             tokenizer,
             options,
             device: device.clone(),
@@ -170,7 +164,7 @@ impl<'a, E: Encoder> Pool<'a, E> {
     }
 
     fn encode<'b>(&mut self, pictures: impl Iterator<Item = &'b RgbImage>, into: &mut Vec<f16>) {
-        let latents = self.encoder.encode(to_tensor(pictures, &self.device));
+        let latents = self.vae.encode(to_tensor(pictures, &self.device));
         let [_, c, h, w] = latents.dims();
         self.shape = [c, h, w];
         let numbers = latents.into_data();

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use ip2p::io::write_whole;
 use ip2p::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -55,7 +56,7 @@ impl<M: Module> Trainer<M> {
         ]);
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| Error::other("cannot put the training state together", error))?;
-        write_beside(path, &bytes)
+        write(path, &bytes)
     }
 
     /// Goes on from a file that [`Self::save`] wrote of a training of the same module.
@@ -118,16 +119,10 @@ impl<M: Module> Trainer<M> {
     }
 }
 
-/// Writes a file under another name beside its place, and renames it when it is whole.
-pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::io(folder, error))?;
-    std::fs::write(file.path(), bytes).map_err(|error| Error::io(path, error))?;
-    file.persist(path)
-        .map_err(|error| Error::io(path, error.error))?;
-    Ok(())
+/// Writes a file whole, into a folder that is made if there is none.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+    }
+    write_whole(path, bytes)
 }

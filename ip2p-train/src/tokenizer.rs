@@ -8,7 +8,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Model};
 
-use crate::state::write_beside;
+use crate::state::write;
 
 /// What ends the last token of a word.
 const WORD_END: &str = "</w>";
@@ -73,7 +73,7 @@ pub fn learn<'a>(
         "pad_token": SPECIAL[1],
         "unk_token": SPECIAL[1],
     });
-    write_beside(
+    write(
         &folder.join("tokenizer_config.json"),
         format!("{config:#}\n").as_bytes(),
     )

@@ -26,6 +26,7 @@ mod header;
 mod load;
 mod names;
 mod profile;
+mod save;
 mod summary;
 #[cfg(test)]
 mod testing;
@@ -43,6 +44,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::header::{Header, parse_header};
 pub use self::load::{LoadProgress, LoadReport};
+pub use self::save::save_weights;
 pub use self::summary::{
     CheckpointSummary, ComponentSummary, FileSummary, ModelKind, TensorSummary,
 };

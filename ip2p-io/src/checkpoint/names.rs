@@ -66,10 +66,16 @@ impl Place {
 
     /// The name of the parameter that the walk stands at, as [`canonical`] spells it.
     pub(crate) fn name(&self, component: Component) -> String {
+        let key = self.key();
+        canonical(component, &key).unwrap_or(key)
+    }
+
+    /// The key that diffusers gives the parameter that the walk stands at.
+    pub(crate) fn key(&self) -> String {
         let is_norm = NORMS.contains(&self.module_type());
         let last = self.path.len().saturating_sub(1);
         let segments = self.path.iter().zip(&self.containers).enumerate();
-        let key = segments
+        segments
             // PyTorch knows no enums: what a variant holds stands where the enum stands.
             .filter(|(_, (_, container))| !container.starts_with("Enum:"))
             .map(|(i, (segment, _))| match segment.as_str() {
@@ -78,8 +84,7 @@ impl Place {
                 segment => segment,
             })
             .collect::<Vec<_>>()
-            .join(".");
-        canonical(component, &key).unwrap_or(key)
+            .join(".")
     }
 
     /// Whether the parameter is the matrix of a linear layer.

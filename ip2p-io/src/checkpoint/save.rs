@@ -6,15 +6,15 @@ use std::path::Path;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use half::f16;
-use ip2p::{Error, Precision, Result};
+use ip2p_core::{Error, Precision, Result};
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::state::write_beside;
+use super::names::Place;
+use crate::whole::write_whole;
 
 /// Writes the parameters of `module` to a safetensors file under the names that diffusers gives them, in `precision`.
 ///
-/// The inverse of [`Checkpoint::load`](ip2p::Checkpoint::load): the matrix of a linear layer is transposed, and the name of
-/// an enum's variant left out.
+/// The inverse of [`Checkpoint::load`](super::Checkpoint::load), by the same rules; into a folder that exists.
 ///
 /// # Errors
 ///
@@ -24,7 +24,11 @@ use crate::state::write_beside;
 /// # Panics
 ///
 /// If a parameter is not `f32`.
-pub fn save<M: Module>(module: &M, precision: Precision, path: impl AsRef<Path>) -> Result<()> {
+pub fn save_weights<M: Module>(
+    module: &M,
+    precision: Precision,
+    path: impl AsRef<Path>,
+) -> Result<()> {
     let mut collect = Collect::default();
     module.visit(&mut collect);
     let dtype = match precision {
@@ -59,42 +63,28 @@ pub fn save<M: Module>(module: &M, precision: Precision, path: impl AsRef<Path>)
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::other("cannot put the weights together", error))?;
-    write_beside(path.as_ref(), &bytes)
+    write_whole(path, &bytes)
 }
 
 /// The tensors by diffusers' names, in PyTorch's layout.
 #[derive(Default)]
 struct Collect {
-    path: Vec<(String, String)>,
+    place: Place,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl ModuleVisitor for Collect {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.push((name.to_owned(), container.to_owned()));
+        self.place.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
+        self.place.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        let names = self
-            .path
-            .iter()
-            .filter(|(_, container)| !container.starts_with("Enum:"));
-        let name = names
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>()
-            .join(".");
-        let mut structs = self
-            .path
-            .iter()
-            .rev()
-            .map(|(_, container)| container.as_str());
-        let inner = structs.find(|container| container.starts_with("Struct:"));
         let value = parameter.val().without_autodiff();
-        let value = if inner == Some("Struct:Linear") && D == 2 {
+        let value = if self.place.is_linear_weight() {
             value.swap_dims(0, 1)
         } else {
             value
@@ -105,6 +95,6 @@ impl ModuleVisitor for Collect {
             .as_slice::<f32>()
             .expect("weights in training are f32")
             .to_vec();
-        self.tensors.insert(name, (shape, numbers));
+        self.tensors.insert(self.place.key(), (shape, numbers));
     }
 }

@@ -8,13 +8,13 @@ mod report;
 
 use image::RgbImage;
 use ip2p::{EditOptions, EditRequest, Editor, Photo, Result};
+use ip2p_data::measure::{mean_squared_error, psnr};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene;
-use ip2p_data::{Family, Phrasing};
+use ip2p_data::{Example, Family, Phrasing};
 
 use self::cases::{Case, photo_case, scene_case};
 pub use self::report::{Evaluation, FamilyRow, Rate, ScaleRow};
-use crate::measure::{mean_squared_error, psnr};
 use crate::pictures::{from_photo, to_photo};
 
 /// What is measured on.
@@ -93,18 +93,22 @@ struct Edits<'a> {
 }
 
 impl Edits<'_> {
-    /// The edited pictures of inputs and sentences.
-    fn run(&mut self, asked: &[(&RgbImage, &str)], options: &EditOptions) -> Result<Vec<RgbImage>> {
+    /// What the model makes of the inputs and sentences of examples.
+    fn run(&mut self, asked: &[&Example]) -> Result<Vec<RgbImage>> {
+        self.run_with(asked, &self.options.clone())
+    }
+
+    fn run_with(&mut self, asked: &[&Example], options: &EditOptions) -> Result<Vec<RgbImage>> {
         let mut outputs = Vec::with_capacity(asked.len());
         for asked in asked.chunks(BATCH) {
             let photos: Vec<Photo> = asked
                 .iter()
-                .map(|(input, _)| to_photo(input))
+                .map(|example| to_photo(&example.input))
                 .collect::<Result<_>>()?;
             let requests: Vec<_> = photos
                 .iter()
                 .zip(asked)
-                .map(|(photo, (_, instruction))| EditRequest::new(photo, instruction))
+                .map(|(photo, example)| EditRequest::new(photo, &example.instruction))
                 .collect();
             for edited in self.editor.edit_batch(&requests, options)? {
                 outputs.push(from_photo(&edited.photo));
@@ -129,12 +133,8 @@ fn follow(
     evaluation: &mut Evaluation,
     on_photos: bool,
 ) -> Result<()> {
-    let asked: Vec<_> = cases
-        .iter()
-        .map(|case| (&case.example.input, case.example.instruction.as_str()))
-        .collect();
-    let options = edits.options.clone();
-    let outputs = edits.run(&asked, &options)?;
+    let asked: Vec<_> = cases.iter().map(|case| &case.example).collect();
+    let outputs = edits.run(&asked)?;
     for (case, output) in cases.iter().zip(&outputs) {
         let followed = case.follows(output);
         let unchanged = case.follows(&case.example.input);
@@ -162,12 +162,8 @@ fn place(edits: &mut Edits<'_>, options: &EvalOptions, evaluation: &mut Evaluati
     let cases: Vec<_> = (0..options.scenes / 2)
         .map(|index| scene::twins(options.seed, index, options.size, Phrasing::Training))
         .collect();
-    let asked: Vec<_> = cases
-        .iter()
-        .map(|case| (&case.example.input, case.example.instruction.as_str()))
-        .collect();
-    let settings = edits.options.clone();
-    for (case, output) in cases.iter().zip(edits.run(&asked, &settings)?) {
+    let asked: Vec<_> = cases.iter().map(|case| &case.example).collect();
+    for (case, output) in cases.iter().zip(edits.run(&asked)?) {
         let input = &case.example.input;
         let near = |picture: &RgbImage, to: &RgbImage, mask| {
             mean_squared_error(picture, to, Some((mask, true))).unwrap_or(0.0)
@@ -189,12 +185,8 @@ fn chains(edits: &mut Edits<'_>, options: &EvalOptions, evaluation: &mut Evaluat
     let cases: Vec<_> = (0..options.scenes / 2)
         .map(|index| scene::chained(options.seed, index, options.size, Phrasing::Training))
         .collect();
-    let asked: Vec<_> = cases
-        .iter()
-        .map(|case| (&case.example.input, case.example.instruction.as_str()))
-        .collect();
-    let settings = edits.options.clone();
-    for (case, output) in cases.iter().zip(edits.run(&asked, &settings)?) {
+    let asked: Vec<_> = cases.iter().map(|case| &case.example).collect();
+    for (case, output) in cases.iter().zip(edits.run(&asked)?) {
         let both = |picture: &RgbImage| {
             let to_both = distance(picture, &case.example.edited);
             [&case.first, &case.second, &case.example.input]
@@ -223,14 +215,11 @@ fn scales(
             cases.push(photo_case(photos, options, index, Phrasing::Training)?);
         }
     }
-    let asked: Vec<_> = cases
-        .iter()
-        .map(|case| (&case.example.input, case.example.instruction.as_str()))
-        .collect();
+    let asked: Vec<_> = cases.iter().map(|case| &case.example).collect();
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
     for image_scale in [1.0, 1.4, 1.8, 2.2] {
         let settings = edits.options.clone().with_image_scale(image_scale);
-        let outputs = edits.run(&asked, &settings)?;
+        let outputs = edits.run_with(&asked, &settings)?;
         let kept = cases
             .iter()
             .zip(&outputs)
@@ -241,7 +230,7 @@ fn scales(
     }
     for text_scale in [3.0, 5.0, 7.0, 9.0] {
         let settings = edits.options.clone().with_text_scale(text_scale);
-        let outputs = edits.run(&asked, &settings)?;
+        let outputs = edits.run_with(&asked, &settings)?;
         let followed = cases
             .iter()
             .zip(&outputs)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ip2p::core::{NoiseGenerator, NoiseKind};
-use ip2p::io::{Checkpoint, Component};
+use ip2p::io::{Checkpoint, Component, save_weights};
 use ip2p::models::taesd::{AutoencoderTiny, AutoencoderTinyConfig};
 use ip2p::{Error, Precision, Result};
 use ip2p_data::Source;
@@ -18,7 +18,6 @@ use crate::check;
 use crate::source::SourceOptions;
 use crate::tiles::{TileOptions, Tiles};
 use crate::trainer::{StepReport, Trainer, TrainerOptions};
-use crate::weights;
 
 /// The settings of a training of an `AutoencoderTiny`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,7 +115,7 @@ impl AutoencoderRun {
         trainer.save(self.output.join("state.safetensors"))?;
         let folder = self.output.join("model");
         copy_small_files(&self.model, &folder)?;
-        weights::save(
+        save_weights(
             &trainer.averaged(),
             Precision::F32,
             folder.join("vae/diffusion_pytorch_model.safetensors"),

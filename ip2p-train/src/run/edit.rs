@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ip2p::io::{Checkpoint, Component, Tokenizer};
+use ip2p::io::{Checkpoint, Component, Tokenizer, save_weights};
 use ip2p::models::clip::CLIPTextConfig;
 use ip2p::models::unet::UNet2DConditionConfig;
 use ip2p::models::vae::{Autoencoder, AutoencoderConfig};
@@ -17,10 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::check;
 use crate::edit::{EditDraws, EditLoss, EditNetworks};
 use crate::pictures::{from_photo, to_photo};
-use crate::pool::{Encoder, Pool, PoolOptions};
+use crate::pool::{Pool, PoolOptions};
 use crate::source::{self, SourceOptions};
 use crate::trainer::{StepReport, Trainer, TrainerOptions};
-use crate::weights;
 
 use super::files::{copy_small_files, log};
 use super::save_every;
@@ -64,12 +63,6 @@ fn samples() -> usize {
 
 /// What the seed of the sampled examples differs by from that of the training.
 const SAMPLES: u64 = 0x5A;
-
-impl Encoder for Autoencoder {
-    fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
-        Autoencoder::encode(self, pictures)
-    }
-}
 
 impl EditRun {
     /// Whether the settings make sense, and suit the checkpoint.
@@ -126,7 +119,7 @@ impl EditTraining {
     /// Those of [`Model::open`] and of loading its weights, and [`Trainer::resume`].
     pub fn open(run: EditRun, device: &Device) -> Result<Self> {
         let checkpoint = Checkpoint::open(&run.model)?;
-        let model = Model::open(&run.model)?;
+        let model = Model::from_checkpoint(checkpoint.clone())?;
         run.check(&model)?;
         let tracked = device.clone().autodiff();
         let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
@@ -265,17 +258,17 @@ impl EditTraining {
         copy_small_files(&self.run.model, &folder)?;
         let averaged = self.trainer.averaged();
         let network = |name: &str| folder.join(name);
-        weights::save(
+        save_weights(
             &averaged.unet,
             Precision::F16,
             network("unet/diffusion_pytorch_model.fp16.safetensors"),
         )?;
-        weights::save(
+        save_weights(
             &averaged.text_encoder,
             Precision::F16,
             network("text_encoder/model.fp16.safetensors"),
         )?;
-        weights::save(
+        save_weights(
             &self.vae,
             Precision::F16,
             network("vae/diffusion_pytorch_model.fp16.safetensors"),
