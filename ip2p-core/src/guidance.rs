@@ -3,6 +3,9 @@
 //! Every guidance formula of the InstructPix2Pix family is a weighted sum of predictions of the same network under
 //! different conditions. Written as weights, a branch that does not count shows itself as a zero, and is not run.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -93,6 +96,36 @@ impl ScaleSchedule {
         match self {
             Self::Constant(scale) => std::slice::from_ref(scale),
             Self::PerStep(scales) => scales,
+        }
+    }
+}
+
+impl fmt::Display for ScaleSchedule {
+    /// As [`FromStr`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scale) in self.values().iter().enumerate() {
+            write!(f, "{}{scale}", if index == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for ScaleSchedule {
+    type Err = Error;
+
+    /// One scale, or one for each step: `9,7.5,3`.
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers: Result<Vec<f64>, _> = text
+            .split(',')
+            .map(|number| number.trim().parse())
+            .collect();
+        match numbers.as_deref() {
+            Ok([one]) => Ok((*one).into()),
+            Ok(several) => Ok(several.to_vec().into()),
+            Err(_) => {
+                let expected = "a number, or several with commas between them";
+                Err(Error::setting("scale", expected, text))
+            }
         }
     }
 }
@@ -256,6 +289,22 @@ mod tests {
             .iter()
             .map(|planned| planned.branch)
             .collect()
+    }
+
+    #[test]
+    fn a_scale_is_a_number_or_a_list() {
+        for (text, expected) in [
+            ("7.5", 7.5.into()),
+            ("-1", (-1.0).into()),
+            ("9, 3", vec![9.0, 3.0].into()),
+        ] {
+            let scale: ScaleSchedule = text.parse().unwrap();
+            assert_eq!(scale, expected);
+            assert_eq!(scale.to_string().parse::<ScaleSchedule>().unwrap(), scale);
+        }
+        for text in ["", "x", "1,,2", "1;2"] {
+            assert!(text.parse::<ScaleSchedule>().is_err(), "{text}");
+        }
     }
 
     #[test]

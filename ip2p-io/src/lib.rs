@@ -2,6 +2,7 @@
 //!
 //! - [`Checkpoint`]: a model's folder, on the disk or in memory, whose weights fill a network a tensor at a time
 //! - [`Photo`]: a picture file, [`fit`]ted to the model and [`restore`]d; [`to_tensor`] and [`from_tensor`]
+//! - [`PhotoFile`]: the same before it is decoded, with its size and its fingerprint
 //! - [`EditRecord`]: how a picture was made, inside the picture
 //! - [`Tokenizer`]: from a sentence to token ids
 
@@ -18,8 +19,8 @@ pub use checkpoint::{
 };
 pub use metadata::EditRecord;
 pub use picture::{
-    Limits, Photo, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit,
-    from_tensor, resize_lanczos, restore, to_tensor,
+    Limits, Photo, PhotoFile, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit,
+    from_tensor, resize_lanczos, restore, sha256, to_tensor,
 };
 pub use tokenizer::{Encoding, Tokenizer, TokenizerFiles};
 pub use whole::write_whole;

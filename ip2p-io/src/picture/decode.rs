@@ -8,6 +8,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::tiff::TiffDecoder;
+use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult};
 use ip2p_core::{Error, Result, Size};
 
@@ -78,13 +79,7 @@ pub(super) fn decode(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Photo
         let reason = "the JPEG is cut off: it has no end-of-image marker";
         return Err(Error::image(name, reason));
     }
-    let damaged = |error: ImageError| {
-        let cause = match error {
-            ImageError::IoError(error) => error.to_string(),
-            error => error.to_string(),
-        };
-        Error::image(name, format!("cannot be read as {format}: {cause}"))
-    };
+    let damaged = |error| damaged(name, format, error);
     let mut decoder = open_decoder(bytes, format, limits).map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     limits.check_picture(name, Size::new(width, height), decoder.total_bytes())?;
@@ -104,6 +99,39 @@ pub(super) fn decode(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Photo
     }
     let (rgb, alpha) = split(image);
     Ok(Photo::from_parts(rgb, alpha, icc_profile, Some(format)))
+}
+
+/// The size that [`decode`] would give, from the header alone.
+///
+/// # Errors
+///
+/// [`Error::Image`], with `name`, if the header is not one of a format that is read, or exceeds a limit.
+pub(super) fn measure(bytes: &[u8], name: &Path, limits: &Limits) -> Result<Size> {
+    let format = PictureFormat::of_content(bytes, name)?;
+    let mut decoder =
+        open_decoder(bytes, format, limits).map_err(|error| damaged(name, format, error))?;
+    let (width, height) = decoder.dimensions();
+    limits.check_picture(name, Size::new(width, height), decoder.total_bytes())?;
+    let on_its_side = matches!(
+        decoder.orientation(),
+        Ok(Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH)
+    );
+    Ok(if on_its_side {
+        Size::new(height, width)
+    } else {
+        Size::new(width, height)
+    })
+}
+
+fn damaged(name: &Path, format: PictureFormat, error: ImageError) -> Error {
+    let cause = match error {
+        ImageError::IoError(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    Error::image(name, format!("cannot be read as {format}: {cause}"))
 }
 
 /// A decoder that has read the header.

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod file;
 mod fit;
 mod format;
 mod photo;
@@ -17,6 +18,7 @@ mod tensor;
 pub use decode::Limits;
 pub(crate) use decode::open_decoder;
 pub use encode::SaveOptions;
+pub use file::{PhotoFile, sha256};
 pub use fit::{fit, restore};
 pub use format::PictureFormat;
 pub use photo::Photo;
