@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/architecture.md")]
 pub mod architecture {}
 
+#[doc = include_str!("../docs/editing.md")]
+pub mod editing {}
+
 #[doc = include_str!("../docs/units.md")]
 pub mod units {}
 

@@ -51,6 +51,7 @@
 mod device;
 pub mod docs;
 mod editor;
+mod named;
 mod options;
 mod record;
 mod settings;
@@ -74,7 +75,7 @@ pub use ip2p_core::{
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Photo,
-    RgbPicture, check_output,
+    PhotoFile, PictureFormat, RgbPicture, check_output,
 };
 pub use ip2p_models::vae::{Tiling, VaeOptions};
 pub use ip2p_sched::{SamplerKind, ScheduleKind};

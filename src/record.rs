@@ -1,9 +1,9 @@
 //! Between an edit's options and the record of it that a picture holds.
 
-use ip2p_core::{FitPlan, Result};
+use ip2p_core::{FitPlan, Precision, Result};
 use ip2p_io::EditRecord;
 
-use crate::editor::Editor;
+use crate::editor::Model;
 use crate::options::{EditOptions, OutputSize};
 use crate::settings::Settings;
 
@@ -11,14 +11,21 @@ use crate::settings::Settings;
 pub(crate) struct Done<'a> {
     pub(crate) instruction: &'a str,
     pub(crate) seed: u64,
+    /// The checkpoint's fingerprint, if it was asked for.
+    pub(crate) model_hash: Option<&'a str>,
     pub(crate) plan: &'a FitPlan,
     /// The steps that were made, and how many there would have been.
     pub(crate) steps: (usize, usize),
 }
 
 /// The record of an edit.
-pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> EditRecord {
-    let profile = editor.model().profile();
+pub(crate) fn record(
+    model: &Model,
+    precision: Precision,
+    settings: &Settings,
+    done: &Done<'_>,
+) -> EditRecord {
+    let profile = model.profile();
     let Settings {
         guidance, options, ..
     } = settings;
@@ -28,11 +35,10 @@ pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> E
         negative: options.negative.clone(),
         photo_size: Some(done.plan.photo),
         model: Some(profile.name.clone()),
-        model_path: editor
-            .model()
+        model_path: model
             .folder()
             .map(|folder| folder.to_string_lossy().into_owned()),
-        model_hash: Some(editor.fingerprint().to_owned()),
+        model_hash: done.model_hash.map(ToOwned::to_owned),
         steps: settings.steps,
         steps_done: (made < all).then_some(made),
         sampler: settings.sampler.to_string(),
@@ -49,7 +55,7 @@ pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> E
         model_size: Some(done.plan.model),
         keep_model_size: options.output_size == OutputSize::Model,
         compat: options.compat.to_string(),
-        precision: editor.precision(),
+        precision,
         ..EditRecord::default()
     }
 }

@@ -147,6 +147,20 @@ impl Editor {
         self.begin(std::slice::from_ref(request), options)
     }
 
+    /// As [`Editor::steps`], of several photos that the model works on at one size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::edit_batch`]; [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if there is no request,
+    /// or the model would work on the photos at different sizes.
+    pub fn steps_of(
+        &self,
+        requests: &[EditRequest<'_>],
+        options: &EditOptions,
+    ) -> Result<Steps<'_>> {
+        self.begin(requests, options)
+    }
+
     /// The model: the checkpoint's conventions, and what its pictures' sizes are.
     #[must_use]
     pub fn model(&self) -> &Model {

@@ -4,16 +4,18 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::Device;
-use ip2p_core::{CheckpointProfile, Precision, Result, SizeStep};
-use ip2p_io::{Checkpoint, CheckpointSummary, Component, LoadProgress, Tokenizer};
+use ip2p_core::{CheckpointProfile, Precision, Result, Size, SizeStep};
+use ip2p_io::{Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Tokenizer};
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
+use super::request::check_words;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
 use crate::options::EditOptions;
+use crate::record::{Done, record};
 use crate::settings::Settings;
 
 /// What a folder in diffusers layout holds, and its conventions; it need not be an InstructPix2Pix model.
@@ -140,6 +142,42 @@ impl Model {
     pub fn check(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<()> {
         request.plan(&self.settings(options)?, self.size_step)?;
         Ok(())
+    }
+
+    /// The checkpoint's fingerprint: [`Checkpoint::fingerprint`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Model::load`], what concerns the weights' files.
+    pub fn fingerprint(&self, precision: Precision) -> Result<String> {
+        self.checkpoint.fingerprint(precision)
+    }
+
+    /// What the record of an edit will be, for a photo of this size: every setting, before anything is loaded.
+    ///
+    /// The checkpoint's fingerprint is not in it yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::check`].
+    pub fn record(
+        &self,
+        photo: Size,
+        instruction: &str,
+        options: &EditOptions,
+        precision: Precision,
+    ) -> Result<EditRecord> {
+        let settings = self.settings(options)?;
+        check_words(instruction, 1)?;
+        let plan = settings.fit.plan(photo, settings.size, self.size_step)?;
+        let done = Done {
+            instruction,
+            seed: options.seed,
+            model_hash: None,
+            plan: &plan,
+            steps: (settings.steps, settings.steps),
+        };
+        Ok(record(self, precision, &settings, &done))
     }
 
     /// What the options come to with this model.

@@ -64,22 +64,30 @@ impl<'a> EditRequest<'a> {
     /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, or the photo of a size
     /// that the settings do not allow.
     pub(super) fn plan(&self, settings: &Settings, step: SizeStep) -> Result<FitPlan> {
-        if self.instruction.trim().is_empty() {
-            return Err(Error::setting(
-                "instruction",
-                "a sentence that says what to change",
-                "an empty one",
-            ));
-        }
-        if !(1..=MAX_VARIATIONS).contains(&self.variations) {
-            return Err(Error::setting(
-                "count",
-                format!("between 1 and {MAX_VARIATIONS}"),
-                self.variations,
-            ));
-        }
+        check_words(self.instruction, self.variations)?;
         settings.fit.plan(self.photo.size(), settings.size, step)
     }
+}
+
+/// # Errors
+///
+/// [`Error::InvalidSetting`] if the sentence is empty, or the number of variations out of range.
+pub(super) fn check_words(instruction: &str, variations: usize) -> Result<()> {
+    if instruction.trim().is_empty() {
+        return Err(Error::setting(
+            "instruction",
+            "a sentence that says what to change",
+            "an empty one",
+        ));
+    }
+    if !(1..=MAX_VARIATIONS).contains(&variations) {
+        return Err(Error::setting(
+            "count",
+            format!("between 1 and {MAX_VARIATIONS}"),
+            variations,
+        ));
+    }
+    Ok(())
 }
 
 /// The requests' indices, those together that the model works on at one size.

@@ -135,6 +135,7 @@ impl Editor {
             .iter()
             .map(|request| request.plan(&settings, self.model.size_step))
             .collect::<Result<Vec<_>>>()?;
+        check_one_size(&plans)?;
         let (schedule, sampler) = self.schedule(&settings)?;
         let (guidance, guidance_warning) = guidance(&settings);
 
@@ -190,6 +191,21 @@ impl Editor {
             what: "the autoencoder's encoder".into(),
             step: 0,
             advice: advice(dtype(self.precision)),
+        }
+    }
+}
+
+/// Whether there is a photo, and all become one size.
+fn check_one_size(plans: &[FitPlan]) -> Result<()> {
+    let Some(first) = plans.first() else {
+        return Err(Error::setting("requests", "at least one", "none"));
+    };
+    match plans.iter().find(|plan| plan.model != first.model) {
+        None => Ok(()),
+        Some(other) => {
+            let expected = format!("for photos that the model works on at {}", first.model);
+            let got = format!("one at {}", other.model);
+            Err(Error::setting("requests", expected, got))
         }
     }
 }
@@ -285,11 +301,17 @@ impl Steps<'_> {
             let done = Done {
                 instruction: &image.instruction,
                 seed: image.seed,
+                model_hash: Some(&self.editor.fingerprint),
                 plan: &image.plan,
                 steps: (self.done, self.schedule.steps().len()),
             };
             edited.push(Edited {
-                record: record(self.editor, &self.settings, &done),
+                record: record(
+                    &self.editor.model,
+                    self.editor.precision,
+                    &self.settings,
+                    &done,
+                ),
                 photo,
                 model_size: image.plan.model,
                 warnings: image.warnings,
