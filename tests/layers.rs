@@ -21,8 +21,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("ip2p-data", &["ip2p-core"]),
+    ("ip2p-batch", &["ip2p"]),
     ("ip2p-train", &["ip2p", "ip2p-data", "ip2p-kernels"]),
-    ("ip2p-cli", &["ip2p", "ip2p-data", "ip2p-train"]),
+    (
+        "ip2p-cli",
+        &["ip2p", "ip2p-batch", "ip2p-data", "ip2p-train"],
+    ),
     ("ip2p-testing", &[]),
 ];
 

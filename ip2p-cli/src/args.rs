@@ -1,5 +1,7 @@
 //! The command line: names, defaults and help.
 
+mod many;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,6 +11,8 @@ use clap_complete::Shell;
 use ip2p::{
     Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind, TargetSize,
 };
+
+pub(crate) use many::BatchArgs;
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
 #[derive(Debug, Parser)]
@@ -23,6 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Edit a photo as a sentence says.
     Edit(Box<EditArgs>),
+    /// Edit many photos: a folder, a pattern, or a table with any option for each.
+    Batch(Box<BatchArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
     /// Train a model, or measure one.
@@ -57,6 +63,43 @@ pub(crate) struct EditArgs {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    /// Repeat the edit that made this picture; options given here win.
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub(crate) from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// What a user tries different values of.
+#[derive(Debug, Args)]
+pub(crate) struct ChoiceArgs {
+    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5 for InstructPix2Pix]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    pub(crate) text_scale: Option<ScaleSchedule>,
+
+    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5 for InstructPix2Pix]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    pub(crate) image_scale: Option<ScaleSchedule>,
+
+    /// The seed of the noise [default: a new one, which is printed; of a batch 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// How many variations to make, with the seeds that follow [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+}
+
+/// What all commands that edit have in common.
+#[derive(Debug, Args)]
+pub(crate) struct SharedArgs {
     /// The checkpoint: a folder as diffusers writes it.
     #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
     pub(crate) model: Option<PathBuf>,
@@ -77,14 +120,6 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "NAME", value_parser = schedule)]
     pub(crate) schedule: Option<ScheduleKind>,
 
-    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5 for InstructPix2Pix]
-    #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
-    pub(crate) text_scale: Option<ScaleSchedule>,
-
-    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5 for InstructPix2Pix]
-    #[arg(long, value_name = "X", value_parser = scale, allow_hyphen_values = true)]
-    pub(crate) image_scale: Option<ScaleSchedule>,
-
     /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: 0]
     #[arg(long, value_name = "X")]
     pub(crate) guidance_rescale: Option<f64>,
@@ -93,17 +128,9 @@ pub(crate) struct EditArgs {
     #[arg(long, value_name = "X")]
     pub(crate) eta: Option<f64>,
 
-    /// The seed of the noise [default: a new one, which is printed]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-
     /// Whose noise a seed gives [default: torch-cpu]
     #[arg(long, value_name = "NAME", value_parser = named::<NoiseKind>(NoiseKind::ALL.map(NoiseKind::name)))]
     pub(crate) noise: Option<NoiseKind>,
-
-    /// How many variations to make, with the seeds that follow [default: 1]
-    #[arg(long, value_name = "N")]
-    pub(crate) count: Option<usize>,
 
     /// The size that the model works at: its longer side, or both [default: the model's, 512 for InstructPix2Pix]
     #[arg(long, value_name = "N|WxH")]
@@ -132,13 +159,6 @@ pub(crate) struct EditArgs {
     /// Run the branches of guidance one after another: slower on a GPU, a third of the memory.
     #[arg(long)]
     pub(crate) low_memory: bool,
-
-    /// Repeat the edit that made this picture; options given here win.
-    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
-    pub(crate) from: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
 }
 
 /// `ip2p inspect`.
@@ -180,43 +200,6 @@ where
 /// A schedule's name, or its sigmas: `14.6,6.2,2.5,1,0.4,0`.
 fn schedule(text: &str) -> Result<ScheduleKind, ip2p::Error> {
     text.parse()
-}
-
-/// One scale, or one for each step: `9,7.5,3`.
-fn scale(text: &str) -> Result<ScaleSchedule, String> {
-    let numbers: Result<Vec<f64>, _> = text
-        .split(',')
-        .map(|number| number.trim().parse())
-        .collect();
-    match numbers
-        .map_err(|_| "a number, or several with commas between them, was expected".to_owned())?
-        .as_slice()
-    {
-        [one] => Ok((*one).into()),
-        several => Ok(several.to_vec().into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_scale_is_a_number_or_a_list() {
-        assert_eq!(scale("7.5"), Ok(ScaleSchedule::Constant(7.5)));
-        assert_eq!(scale("-1"), Ok(ScaleSchedule::Constant(-1.0)));
-        assert_eq!(scale("9, 3"), Ok(ScaleSchedule::PerStep(vec![9.0, 3.0])));
-        for text in ["", "x", "1,,2", "1;2"] {
-            assert!(scale(text).is_err(), "{text}");
-        }
-    }
 }
 
 /// `ip2p train`.
@@ -318,4 +301,16 @@ pub(crate) enum DataCommand {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

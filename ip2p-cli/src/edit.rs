@@ -9,12 +9,28 @@ use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
     OutputSize, Photo, Precision, Result, Timings, device_by_name,
 };
+use ip2p_batch::numbered;
 use serde::Serialize;
 
-use crate::args::EditArgs;
-use crate::output::{self, default_output, numbered};
+use crate::args::{EditArgs, SharedArgs};
+use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::{exit, memory};
+
+/// Takes fields of arguments that were given.
+macro_rules! take {
+    ($options:expr, $args:expr, $($field:ident),*) => {
+        $( if let Some(value) = $args.$field.clone() { $options.$field = value; } )*
+    };
+}
+
+/// Takes fields of arguments that were given into fields that are options as well.
+macro_rules! take_some {
+    ($options:expr, $args:expr, $($field:ident),*) => {
+        $( if $args.$field.is_some() { $options.$field = $args.$field.clone(); } )*
+    };
+}
+pub(crate) use take_some;
 
 /// What to edit, with what: the command line, and beneath it the record of `--from`.
 struct Job {
@@ -71,7 +87,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
     let model = Model::open(&job.model)?;
     model.check(&request, &job.options)?;
-    let editor = load(model, &job, progress)?;
+    let editor = load(model, &job.device, job.precision, progress)?;
     let load = started.elapsed();
 
     let (mut edited, timings) = edit(&editor, &request, &job.options, progress, &stop)?;
@@ -125,6 +141,7 @@ fn job(args: &EditArgs) -> Result<Job> {
         .map(path)
         .or_else(|| from_record(|record| record.input.clone()));
     let model = args
+        .shared
         .model
         .as_ref()
         .map(path)
@@ -133,51 +150,55 @@ fn job(args: &EditArgs) -> Result<Job> {
         .instruction
         .clone()
         .or_else(|| from_record(|record| Some(record.instruction.clone())));
-    let model = model.ok_or_else(|| {
-        let expected = "the folder of a checkpoint in diffusers layout (or the variable IP2P_MODEL), such as a copy of \
-                        timbrooks/instruct-pix2pix from the Hugging Face hub";
-        Error::setting("model", expected, "nothing")
-    })?;
     let precision = args
+        .shared
         .precision
         .or(record.as_ref().map(|record| record.precision))
         .unwrap_or_default();
     Ok(Job {
         input: needed("input", input)?.into(),
         instruction: needed("instruction", instruction)?,
-        model: model.into(),
+        model: needed_model(model.map(PathBuf::from))?,
         options,
         precision,
-        device: args.device.clone().unwrap_or_else(default_device),
-        count: args.count.unwrap_or(1),
+        device: device_name(&args.shared),
+        count: args.choice.count.unwrap_or(1),
     })
 }
 
-fn default_device() -> String {
-    (*ip2p::DEVICES.first().unwrap_or(&"flex")).to_owned()
+/// The checkpoint's folder, or what to do about it.
+pub(crate) fn needed_model(folder: Option<PathBuf>) -> Result<PathBuf> {
+    folder.ok_or_else(|| {
+        let expected = "the folder of a checkpoint in diffusers layout (or the variable IP2P_MODEL), such as a copy of \
+                        timbrooks/instruct-pix2pix from the Hugging Face hub";
+        Error::setting("model", expected, "nothing")
+    })
+}
+
+/// Where to compute.
+pub(crate) fn device_name(args: &SharedArgs) -> String {
+    let default = || (*ip2p::DEVICES.first().unwrap_or(&"flex")).to_owned();
+    args.device.clone().unwrap_or_else(default)
 }
 
 /// The options of the record, or else the defaults, with those of the command line over them.
 fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> {
     let mut options =
         record.map_or_else(|| Ok(EditOptions::default()), EditOptions::from_record)?;
-    macro_rules! take {
-        ($($field:ident),*) => { $( if let Some(value) = args.$field.clone() { options.$field = value; } )* };
+    apply(&mut options, &args.shared);
+    take_some!(options, args.choice, text_scale, image_scale);
+    match args.choice.seed {
+        Some(seed) => options.seed = seed,
+        None if record.is_none() => options.seed = new_seed(),
+        None => {}
     }
-    macro_rules! take_some {
-        ($($field:ident),*) => { $( if args.$field.is_some() { options.$field = args.$field.clone(); } )* };
-    }
-    take!(schedule, guidance_rescale, noise, compat);
-    take_some!(
-        steps,
-        sampler,
-        size,
-        negative,
-        text_scale,
-        image_scale,
-        eta,
-        fit
-    );
+    Ok(options)
+}
+
+/// Puts what the command line says over the options.
+pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
+    take!(options, args, schedule, guidance_rescale, noise, compat);
+    take_some!(options, args, steps, sampler, size, negative, eta, fit);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;
@@ -188,12 +209,6 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
     if args.low_memory {
         options.branches = BranchExecution::OneByOne;
     }
-    match args.seed {
-        Some(seed) => options.seed = seed,
-        None if record.is_none() => options.seed = new_seed(),
-        None => {}
-    }
-    Ok(options)
 }
 
 /// A seed that nobody chose: 32 bits, which every tool's seeds have.
@@ -213,10 +228,15 @@ fn outputs(args: &EditArgs, job: &Job) -> Result<Vec<PathBuf>> {
 }
 
 /// Loads the weights, with a bar.
-fn load(model: Model, job: &Job, progress: Progress) -> Result<Editor> {
-    let device = device_by_name(&job.device)?;
+pub(crate) fn load(
+    model: Model,
+    device: &str,
+    precision: Precision,
+    progress: Progress,
+) -> Result<Editor> {
+    let device = device_by_name(device)?;
     let bar = progress.bytes("loading");
-    let editor = model.load(&device, job.precision, &mut |loaded| {
+    let editor = model.load(&device, precision, &mut |loaded| {
         bar.set_length(loaded.total_bytes);
         bar.set_position(loaded.done_bytes);
     });
@@ -257,7 +277,7 @@ fn edit(
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the process at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+pub(crate) fn stop_on_ctrl_c() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     // Without a handler Ctrl-C ends the process at once, which leaves nothing half-written either.

@@ -1,6 +1,7 @@
 //! The `ip2p` command.
 
 mod args;
+mod batch;
 mod data;
 mod edit;
 mod exit;
@@ -20,6 +21,7 @@ use args::{Cli, Command};
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Edit(args) => edit::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),

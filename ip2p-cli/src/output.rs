@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write, stdout};
 use std::path::{Path, PathBuf};
 
 use ip2p::{Error, Result};
+use ip2p_batch::numbered;
 use serde::Serialize;
 
 /// The first of `photo-edited.png`, `photo-edited-2.png`, … that is not there yet, nor the numbered files of `count`.
@@ -17,21 +18,6 @@ pub(crate) fn default_output(input: &Path, count: usize) -> PathBuf {
         .map(|attempt| input.with_file_name(name(attempt)))
         .find(|path| numbered(path, count).iter().all(|path| !path.exists()))
         .expect("a folder has fewer files than there are numbers")
-}
-
-/// The file itself for one picture; for several `out-1.png`, `out-2.png`, …
-pub(crate) fn numbered(first: &Path, count: usize) -> Vec<PathBuf> {
-    if count == 1 {
-        return vec![first.to_owned()];
-    }
-    let stem = first.file_stem().unwrap_or_default().to_string_lossy();
-    let ending = first
-        .extension()
-        .map(|ending| format!(".{}", ending.to_string_lossy()))
-        .unwrap_or_default();
-    (1..=count)
-        .map(|number| first.with_file_name(format!("{stem}-{number}{ending}")))
-        .collect()
 }
 
 /// Writes to standard output; a reader that has seen enough, such as `head`, is no error.
@@ -54,15 +40,6 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn several_pictures_are_numbered() {
-        assert_eq!(numbered(Path::new("a/b.png"), 1), [Path::new("a/b.png")]);
-        assert_eq!(
-            numbered(Path::new("a/b.c.png"), 2),
-            [Path::new("a/b.c-1.png"), Path::new("a/b.c-2.png")]
-        );
-    }
 
     #[test]
     fn the_default_is_never_over_another_file() {

@@ -32,6 +32,19 @@ impl Progress {
         )
     }
 
+    /// A bar over pictures, with a word on the one under way.
+    pub(crate) fn pictures(self, all: usize) -> ProgressBar {
+        let bar = self.bar(
+            "",
+            "{msg:16} {wide_bar} {pos}/{len} {elapsed} gone, {eta} left",
+        );
+        bar.set_length(all as u64);
+        if self.shown {
+            bar.enable_steady_tick(Duration::from_secs(1));
+        }
+        bar
+    }
+
     /// A line that moves while something of unknown length goes on.
     pub(crate) fn spinner(self, what: &'static str) -> ProgressBar {
         let bar = self.bar(what, "{msg:12} {spinner} {elapsed}");

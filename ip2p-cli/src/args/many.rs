@@ -1,0 +1,47 @@
+//! The arguments of the commands that make many pictures.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use ip2p_batch::Shard;
+
+use super::{ChoiceArgs, ReportArgs, SharedArgs};
+
+/// `ip2p batch`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::exit::HELP)]
+pub(crate) struct BatchArgs {
+    /// Photos, then the sentence: each a folder, a photo, a pattern such as 'photos/**/*.jpg', or a table
+    ///
+    /// A table is a file .csv, or .jsonl with a JSON object a line. Its columns are input (relative to the table),
+    /// instruction, output (relative to --output; default the photo's name with .png), count, and every option below
+    /// that changes a picture, such as text-scale or steps. An empty cell has what is said here. A table
+    /// needs no sentence where it has that column.
+    #[arg(value_name = "PHOTOS... SENTENCE", required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) inputs: Vec<String>,
+
+    /// The folder for the pictures, a manifest of them, and a page that shows them; one that was stopped goes on.
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+
+    /// How many pictures run together, if the model works on them at one size [default: 1 on the CPU, else 4]
+    #[arg(long, value_name = "N")]
+    pub(crate) batch: Option<usize>,
+
+    /// Do only this share of the photos, one of n: for several machines, which may share a folder.
+    #[arg(long, value_name = "i/n")]
+    pub(crate) shard: Option<Shard>,
+
+    /// Make pictures again that were made from another photo, with other settings, or not by ip2p batch.
+    #[arg(long)]
+    pub(crate) redo: bool,
+
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}

@@ -1,0 +1,207 @@
+//! `ip2p batch`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use ip2p::{EditOptions, Error, Model, Result};
+use ip2p_batch::{Batch, Defaults, Event, Existing, Failure, Jobs, Made, Plan, write_page};
+use serde::Serialize;
+
+use crate::args::BatchArgs;
+use crate::edit::{apply, device_name, load, needed_model, stop_on_ctrl_c, take_some};
+use crate::progress::Progress;
+use crate::{exit, memory, output};
+
+/// How many pictures run together on a GPU, where nobody says.
+const GPU_BATCH: usize = 4;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    folder: &'a Path,
+    /// Null if nothing was ever made here.
+    page: Option<PathBuf>,
+    /// The pictures of this run, as the manifest has them.
+    made: &'a [Made],
+    /// How many were there already.
+    already: usize,
+    failed: &'a [Failure],
+    device: &'a str,
+    load_s: f64,
+    total_s: f64,
+    /// Null where the system does not tell.
+    peak_memory_bytes: Option<u64>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &BatchArgs) -> Result<()> {
+    let started = Instant::now();
+    let stop = stop_on_ctrl_c();
+    let (inputs, defaults) = jobs(args)?;
+    let device = device_name(&args.shared);
+    let on_cpu = device.starts_with("flex");
+    let batch = Batch::new(Jobs::open(&inputs, &defaults)?, &args.output)
+        .with_size(args.batch.unwrap_or(if on_cpu { 1 } else { GPU_BATCH }))
+        .with_shard(args.shard.unwrap_or_default())
+        .with_existing(if args.redo {
+            Existing::Redo
+        } else {
+            Existing::Refuse
+        });
+    let model = Model::open(needed_model(args.shared.model.clone())?)?;
+    let precision = args.shared.precision.unwrap_or_default();
+    let progress = Progress::new(args.report.quiet);
+    let spinner = progress.spinner("reading");
+    let plan = batch.plan(&model, precision);
+    spinner.finish_and_clear();
+    let plan = plan?;
+    tell_plan(args, &plan);
+
+    let mut loading = Duration::ZERO;
+    let done = if plan.to_make() == 0 {
+        plan.without_work()
+    } else {
+        let started = Instant::now();
+        let editor = load(model, &device, precision, progress)?;
+        loading = started.elapsed();
+        let bar = progress.pictures(plan.to_make());
+        let done = plan.run(&editor, Some(&device), &mut |event| {
+            hear(args, &bar, &stop, &event)
+        });
+        bar.finish_and_clear();
+        done?
+    };
+    // Where no picture was ever made there is no folder.
+    let page = if args.output.is_dir() {
+        Some(write_page(&args.output)?)
+    } else {
+        None
+    };
+    let report = Report {
+        folder: &args.output,
+        page,
+        made: &done.made,
+        already: done.already,
+        failed: &done.failures,
+        device: &device,
+        load_s: loading.as_secs_f64(),
+        total_s: started.elapsed().as_secs_f64(),
+        peak_memory_bytes: memory::peak_bytes(),
+    };
+    finish(args, &report)
+}
+
+/// What the command line says is to be done: where the photos are, and what holds for all of them.
+fn jobs(args: &BatchArgs) -> Result<(Vec<String>, Defaults)> {
+    let mut inputs = args.inputs.clone();
+    let mut defaults = Defaults::default();
+    if inputs.len() > 1 {
+        let sentence = inputs.pop().expect("there are two or more");
+        // A shell that has put names in the place of a pattern leaves the sentence's place to a photo.
+        if Path::new(&sentence).exists() {
+            let expected = "the last argument, and a sentence";
+            return Err(Error::setting(
+                "instruction",
+                expected,
+                format!("the file {sentence}"),
+            ));
+        }
+        defaults = defaults.with_instruction(sentence);
+    }
+    let mut options = EditOptions::default();
+    apply(&mut options, &args.shared);
+    take_some!(options, args.choice, text_scale, image_scale);
+    options.seed = args.choice.seed.unwrap_or_default();
+    let count = args.choice.count.unwrap_or(1);
+    Ok((inputs, defaults.with_options(options).with_count(count)))
+}
+
+/// Says what is known before anything is done.
+fn tell_plan(args: &BatchArgs, plan: &Plan) {
+    for failure in plan.failures() {
+        tell_failure(failure);
+    }
+    if args.report.quiet {
+        return;
+    }
+    let (already, to_make) = (plan.already(), plan.to_make());
+    if already > 0 {
+        exit::tell(&format!(
+            "{already} pictures are there already, {to_make} are to be made"
+        ));
+    }
+    if plan.replaced() > 0 {
+        let replaced = plan.replaced();
+        exit::tell(&format!(
+            "{replaced} pictures that are there are made again"
+        ));
+    }
+}
+
+/// Failures are told even when quiet: they are why the exit code is not 0.
+fn tell_failure(failure: &Failure) {
+    exit::tell(&format!("error: {}: {}", failure.place, failure.reason));
+}
+
+/// Shows what happens, and says whether to go on.
+fn hear(
+    args: &BatchArgs,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+    event: &Event<'_>,
+) -> ControlFlow<()> {
+    match event {
+        Event::Begin { .. } => bar.set_message("reading"),
+        Event::Step { index, steps } => bar.set_message(format!("step {} of {steps}", index + 1)),
+        Event::Made(made) => {
+            bar.inc(1);
+            bar.suspend(|| tell_made(args, made));
+        }
+        Event::Failed(failure) => {
+            bar.inc(failure.outputs.len() as u64);
+            bar.suspend(|| tell_failure(failure));
+        }
+        _ => {}
+    }
+    if stop.load(Ordering::Relaxed) {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A line for each picture, as soon as it is there.
+fn tell_made(args: &BatchArgs, made: &Made) {
+    if !args.report.quiet {
+        for warning in &made.warnings {
+            exit::tell(&format!("warning: {}: {warning}", made.output));
+        }
+    }
+    if !args.report.json {
+        let file = args.output.join(&made.output);
+        // Whoever does not listen any more wants the pictures all the same.
+        let _ =
+            output::write(|out| writeln!(out, "{} (seed {})", file.display(), made.settings.seed));
+    }
+}
+
+/// One JSON object or nothing, and an error if not all was done.
+fn finish(args: &BatchArgs, report: &Report<'_>) -> Result<()> {
+    if args.report.json {
+        output::json(report)?;
+    }
+    let Some(first) = report.failed.first() else {
+        return Ok(());
+    };
+    let jobs = report.failed.len();
+    let pictures = report.made.len() + report.already;
+    let what = format!(
+        "{jobs} jobs could not be done, the first of them {}",
+        first.place
+    );
+    let what = format!("{pictures} pictures are there; {what}");
+    Err(Error::other(what, first.reason.clone()))
+}
