@@ -22,6 +22,7 @@
 //! - A checkpoint that is built into the program: [`Editor::load_from_memory`].
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
+//! - Several edits of one photo, such as with other scales: [`Editor::prepare`].
 //! - Several photos or variations at once: [`Editor::edit_batch`].
 //! - The picture that the original repository or diffusers would have given: [`Compat`].
 //!
@@ -65,7 +66,9 @@ pub use {
 #[doc(inline)]
 pub use self::device::{DEVICES, device_by_name};
 #[doc(inline)]
-pub use self::editor::{EditRequest, Edited, Editor, Model, Step, Steps, Timings, inspect};
+pub use self::editor::{
+    EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
+};
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
 pub use burn::tensor::Device;

@@ -100,6 +100,57 @@ fn an_image_is_the_same_alone_and_in_company() {
 }
 
 #[test]
+fn edits_of_what_is_prepared_are_those_of_the_photo() {
+    let (editor, photo) = (editor(), photo(96, 64));
+    let request = EditRequest::new(&photo, "make it snowy");
+    let prepared = editor.prepare(&request, &quick()).unwrap();
+    for options in [
+        quick().with_seed(1).with_text_scale(3.0),
+        quick().with_steps(3).with_image_scale(1.0),
+    ] {
+        let mut steps = editor.steps_from(&prepared, &options).unwrap();
+        for step in &mut steps {
+            step.unwrap();
+        }
+        let shared = steps.finish().unwrap().remove(0);
+        let alone = editor.edit(&photo, "make it snowy", &options).unwrap();
+        assert_eq!(shared.photo.rgb(), alone.photo.rgb());
+        assert_eq!(shared.record, alone.record);
+    }
+    for (name, options) in [
+        ("negative", quick().with_negative("rain")),
+        ("size", quick().with_size(TargetSize::Side(128))),
+        ("fit", quick().with_fit(FitPolicy::Cover)),
+        (
+            "compat",
+            quick()
+                .with_compat(Compat::Original)
+                .with_fit(FitPolicy::Contain),
+        ),
+    ] {
+        let error = editor.steps_from(&prepared, &options).unwrap_err();
+        assert!(error.to_string().starts_with(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn photos_of_several_sizes_are_not_walked_together() {
+    let (editor, photos) = (editor(), [photo(64, 64), photo(128, 64)]);
+    let requests = photos
+        .each_ref()
+        .map(|photo| EditRequest::new(photo, "make it snowy"));
+    let error = editor
+        .steps_of(&requests, &quick())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("64x64") && error.contains("64x32"),
+        "{error}"
+    );
+    assert!(editor.steps_of(&[], &quick()).is_err());
+}
+
+#[test]
 fn a_walk_can_be_left_early_with_what_there_is() {
     let (editor, photo) = (editor(), photo(64, 64));
     let request = EditRequest::new(&photo, "make it snowy");

@@ -12,7 +12,7 @@ use ip2p::{
     Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind, TargetSize,
 };
 
-pub(crate) use many::BatchArgs;
+pub(crate) use many::{BatchArgs, SweepArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Edit(Box<EditArgs>),
     /// Edit many photos: a folder, a pattern, or a table with any option for each.
     Batch(Box<BatchArgs>),
+    /// Draw one sheet of edits with different scales and seeds, to find those that are right.
+    Sweep(Box<SweepArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
     /// Train a model, or measure one.

@@ -221,7 +221,7 @@ fn new_seed() -> u64 {
 fn outputs(args: &EditArgs, job: &Job) -> Result<Vec<PathBuf>> {
     let first = match &args.output {
         Some(path) => path.clone(),
-        None => default_output(&job.input, job.count),
+        None => default_output(&job.input, "edited", job.count),
     };
     ip2p::check_output(&first)?;
     Ok(numbered(&first, job.count))

@@ -10,6 +10,7 @@ mod inspect;
 mod memory;
 mod output;
 mod progress;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Edit(args) => edit::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),

@@ -7,12 +7,12 @@ use ip2p::{Error, Result};
 use ip2p_batch::numbered;
 use serde::Serialize;
 
-/// The first of `photo-edited.png`, `photo-edited-2.png`, … that is not there yet, nor the numbered files of `count`.
-pub(crate) fn default_output(input: &Path, count: usize) -> PathBuf {
+/// The first of `photo-WHAT.png`, `photo-WHAT-2.png`, … that is not there yet, nor the numbered files of `count`.
+pub(crate) fn default_output(input: &Path, what: &str, count: usize) -> PathBuf {
     let stem = input.file_stem().unwrap_or_default().to_string_lossy();
     let name = |attempt: usize| match attempt {
-        1 => format!("{stem}-edited.png"),
-        _ => format!("{stem}-edited-{attempt}.png"),
+        1 => format!("{stem}-{what}.png"),
+        _ => format!("{stem}-{what}-{attempt}.png"),
     };
     (1..usize::MAX)
         .map(|attempt| input.with_file_name(name(attempt)))
@@ -46,17 +46,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let photo = folder.path().join("photo.jpg");
         assert_eq!(
-            default_output(&photo, 1),
+            default_output(&photo, "edited", 1),
             folder.path().join("photo-edited.png")
         );
         std::fs::write(folder.path().join("photo-edited.png"), "").unwrap();
         assert_eq!(
-            default_output(&photo, 1),
+            default_output(&photo, "edited", 1),
             folder.path().join("photo-edited-2.png")
         );
         std::fs::write(folder.path().join("photo-edited-2-3.png"), "").unwrap();
         assert_eq!(
-            default_output(&photo, 3),
+            default_output(&photo, "edited", 3),
             folder.path().join("photo-edited.png")
         );
     }

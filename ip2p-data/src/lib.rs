@@ -20,4 +20,4 @@ pub mod scene;
 mod sheet;
 
 pub use example::{Example, Family, Phrasing, Source, names_a_side, rng};
-pub use sheet::sheet;
+pub use sheet::{Cell, sheet, sheet_of};

@@ -15,6 +15,15 @@ const INK: Rgb<u8> = Rgb([38, 36, 40]);
 const ADVANCE: u32 = 6;
 const LEADING: u32 = 11;
 
+/// Pictures that stand side by side, with words below them.
+#[derive(Debug, Clone, Default)]
+pub struct Cell<'a> {
+    /// The pictures, from the left; without any the cell is left free.
+    pub pictures: Vec<&'a RgbImage>,
+    /// The words.
+    pub caption: String,
+}
+
 /// A sheet of examples, `columns` pairs wide: the picture before at the left, after at the right, the sentence below both.
 ///
 /// The pictures keep their size. A sheet of nothing is one pixel of paper.
@@ -24,56 +33,66 @@ const LEADING: u32 = 11;
 /// If `columns` is 0.
 #[must_use]
 pub fn sheet(examples: &[Example], columns: usize) -> RgbImage {
+    let cells: Vec<_> = examples
+        .iter()
+        .map(|example| Cell {
+            pictures: vec![&example.input, &example.edited],
+            caption: example.instruction.clone(),
+        })
+        .collect();
+    sheet_of(&cells, columns)
+}
+
+/// A sheet of cells, `columns` wide, row by row.
+///
+/// The pictures keep their size, and each stands where it would if all were as large as the largest. A sheet of nothing is
+/// one pixel of paper.
+///
+/// # Panics
+///
+/// If `columns` is 0.
+#[must_use]
+pub fn sheet_of(cells: &[Cell<'_>], columns: usize) -> RgbImage {
     assert!(columns > 0, "a sheet has at least one column");
     let size = |side: fn(&RgbImage) -> u32| {
-        let pictures = examples
-            .iter()
-            .flat_map(|example| [&example.input, &example.edited]);
-        pictures.map(side).max().unwrap_or(0)
+        let pictures = cells.iter().flat_map(|cell| &cell.pictures);
+        pictures.map(|picture| side(picture)).max().unwrap_or(0)
     };
     let (width, height) = (size(RgbImage::width), size(RgbImage::height));
+    let beside = cells.iter().map(|cell| cell.pictures.len()).max();
+    let beside = beside.unwrap_or(0).max(1) as u32;
     let zoom = (width / 128).max(1);
     let gap = 4 * zoom;
-    let pair = 2 * width + gap;
-    let captions: Vec<Vec<String>> = examples
+    let cell_width = beside * width + (beside - 1) * gap;
+    let captions: Vec<Vec<String>> = cells
         .iter()
-        .map(|example| wrap(&example.instruction, (pair / (ADVANCE * zoom)) as usize))
+        .map(|cell| wrap(&cell.caption, (cell_width / (ADVANCE * zoom)) as usize))
         .collect();
     let lines = |row: &[Vec<String>]| row.iter().map(Vec::len).max().unwrap_or(0) as u32;
     let rows: Vec<u32> = captions
         .chunks(columns)
         .map(|row| height + gap + lines(row) * LEADING * zoom + 2 * gap)
         .collect();
-    let across = columns.min(examples.len()) as u32;
-    let wide = across * (pair + 3 * gap) + gap;
+    let across = columns.min(cells.len()) as u32;
+    let wide = across * (cell_width + 3 * gap) + gap;
     let high = rows.iter().sum::<u32>() + 2 * gap;
     let mut sheet = RgbImage::from_pixel(wide.max(1), high.max(1), PAPER);
     let mut y = 2 * gap;
-    for (row, (examples, captions)) in examples
-        .chunks(columns)
-        .zip(captions.chunks(columns))
-        .enumerate()
-    {
+    let captions = captions.chunks(columns);
+    for ((cells, captions), row) in cells.chunks(columns).zip(captions).zip(rows) {
         let mut x = 2 * gap;
-        for (example, caption) in examples.iter().zip(captions) {
-            replace(&mut sheet, &example.input, x.into(), y.into());
-            replace(
-                &mut sheet,
-                &example.edited,
-                (x + width + gap).into(),
-                y.into(),
-            );
-            for (line, text) in caption.iter().enumerate() {
-                write(
-                    &mut sheet,
-                    text,
-                    [x, y + height + gap + line as u32 * LEADING * zoom],
-                    zoom,
-                );
+        for (cell, caption) in cells.iter().zip(captions) {
+            for (index, picture) in cell.pictures.iter().enumerate() {
+                let left = x + index as u32 * (width + gap);
+                replace(&mut sheet, *picture, left.into(), y.into());
             }
-            x += pair + 3 * gap;
+            for (line, text) in caption.iter().enumerate() {
+                let top = y + height + gap + line as u32 * LEADING * zoom;
+                write(&mut sheet, text, [x, top], zoom);
+            }
+            x += cell_width + 3 * gap;
         }
-        y += rows[row];
+        y += row;
     }
     sheet
 }

@@ -5,6 +5,7 @@ mod network;
 mod noise;
 mod plan;
 mod prepare;
+mod prepared;
 mod preview;
 mod request;
 mod steps;
@@ -20,6 +21,7 @@ use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 
 pub use model::{Model, inspect};
+pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
 

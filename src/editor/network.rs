@@ -8,7 +8,7 @@ use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Conditions {
     /// The sentences: `[batch, tokens, width]`.
     pub(crate) context: Tensor<3>,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ip2p_core::{Error, FitPlan, Result, SizeStep};
 use ip2p_io::Photo;
 
-use crate::options::EditOptions;
 use crate::settings::Settings;
 
 /// The most variations of one request.
@@ -49,12 +48,6 @@ impl<'a> EditRequest<'a> {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
-    }
-
-    /// The seed of each variation.
-    pub(crate) fn seeds(&self, options: &EditOptions) -> impl Iterator<Item = u64> {
-        let first = self.seed.unwrap_or(options.seed);
-        (0..self.variations as u64).map(move |variation| first.wrapping_add(variation))
     }
 
     /// Checks the request, and plans how the photo is fitted to the model's size.

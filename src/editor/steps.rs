@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Error, FitPlan, Guidance, Result};
+use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
 use ip2p_sched::{Run, Schedule};
 
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::NoiseSource;
 use super::plan::guidance;
+use super::prepared::{Image, Prepared};
 use super::preview::{LatentColours, previews};
 use super::request::EditRequest;
 use super::{Edited, Editor, Timings};
@@ -18,10 +19,6 @@ use crate::device::dtype;
 use crate::options::{Compat, EditOptions};
 use crate::record::{Done, record};
 use crate::settings::Settings;
-
-/// Said of variations in diffusers' mode.
-const SHARED_GENERATOR: &str = "as in diffusers, the variations share one generator: a picture but the first cannot be \
-                                made again alone";
 
 /// What a step gave, for all images of the batch.
 #[derive(Debug, Clone)]
@@ -90,39 +87,6 @@ pub struct Steps<'a> {
     timings: Timings,
 }
 
-/// One picture of the batch: what is needed to give it back.
-#[derive(Debug)]
-struct Image {
-    photo: Arc<Photo>,
-    plan: FitPlan,
-    instruction: String,
-    seed: u64,
-    warnings: Vec<String>,
-}
-
-impl Image {
-    /// The variations of one request, which share the photo.
-    fn variations(
-        request: &EditRequest<'_>,
-        plan: FitPlan,
-        options: &EditOptions,
-        warnings: &[String],
-    ) -> impl Iterator<Item = Self> {
-        let shared = options.compat == Compat::Diffusers && request.variations > 1;
-        let shared = shared.then(|| SHARED_GENERATOR.to_owned());
-        let warnings: Vec<_> = warnings.iter().cloned().chain(shared).collect();
-        let photo = Arc::new(request.photo.clone());
-        let instruction = request.instruction.to_owned();
-        request.seeds(options).map(move |seed| Self {
-            photo: Arc::clone(&photo),
-            plan,
-            instruction: instruction.clone(),
-            seed,
-            warnings: warnings.clone(),
-        })
-    }
-}
-
 impl Editor {
     /// Begins the edits of photos that the model works on at one size.
     pub(super) fn begin(
@@ -130,31 +94,29 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Steps<'_>> {
+        let prepared = self.prepare_all(requests, options)?;
+        let timings = prepared.timings.clone();
+        let mut steps = self.walk(prepared, options)?;
+        steps.timings = timings;
+        Ok(steps)
+    }
+
+    /// Begins the edits of what is encoded.
+    pub(super) fn walk(&self, prepared: Prepared, options: &EditOptions) -> Result<Steps<'_>> {
         let settings = self.model.settings(options)?;
-        let plans = requests
-            .iter()
-            .map(|request| request.plan(&settings, self.model.size_step))
-            .collect::<Result<Vec<_>>>()?;
-        check_one_size(&plans)?;
         let (schedule, sampler) = self.schedule(&settings)?;
         let (guidance, guidance_warning) = guidance(&settings);
-
-        let started = Instant::now();
-        let (context, uncond_context, mut warnings) = self.encode_texts(requests, options)?;
-        let text = started.elapsed();
-        let started = Instant::now();
-        let (image_latents, colours) = self.encode_photos(requests, &plans, options)?;
-        if !is_finite(&image_latents) {
-            return Err(self.encoder_ran_away());
-        }
-        let encode = started.elapsed();
-
-        let mut images = Vec::new();
-        for ((request, plan), warnings) in requests.iter().zip(plans).zip(&mut warnings) {
-            warnings.extend(guidance_warning.clone());
-            images.extend(Image::variations(request, plan, options, warnings));
-        }
-        let shape = image_latents.dims();
+        let Prepared {
+            conditions,
+            colours,
+            images,
+            ..
+        } = prepared;
+        let images: Vec<_> = images
+            .into_iter()
+            .map(|image| image.seeded(options.seed, guidance_warning.as_deref()))
+            .collect();
+        let shape = conditions.image_latents.dims();
         let seeds: Vec<_> = images.iter().map(|image| image.seed).collect();
         let mut noise = match options.compat {
             Compat::Diffusers => NoiseSource::shared(options.noise, seeds[0], shape, &self.device),
@@ -166,47 +128,16 @@ impl Editor {
             settings,
             guidance,
             schedule,
-            conditions: Conditions {
-                context,
-                uncond_context,
-                image_latents,
-            },
+            conditions,
             run,
             noise,
-            colours: colours.into(),
+            colours,
             denoised: None,
             done: 0,
             failed: false,
             images,
-            timings: Timings {
-                text,
-                encode,
-                ..Timings::default()
-            },
+            timings: Timings::default(),
         })
-    }
-
-    fn encoder_ran_away(&self) -> Error {
-        Error::NotFinite {
-            what: "the autoencoder's encoder".into(),
-            step: 0,
-            advice: advice(dtype(self.precision)),
-        }
-    }
-}
-
-/// Whether there is a photo, and all become one size.
-fn check_one_size(plans: &[FitPlan]) -> Result<()> {
-    let Some(first) = plans.first() else {
-        return Err(Error::setting("requests", "at least one", "none"));
-    };
-    match plans.iter().find(|plan| plan.model != first.model) {
-        None => Ok(()),
-        Some(other) => {
-            let expected = format!("for photos that the model works on at {}", first.model);
-            let got = format!("one at {}", other.model);
-            Err(Error::setting("requests", expected, got))
-        }
     }
 }
 

@@ -45,3 +45,57 @@ pub(crate) struct BatchArgs {
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
+
+/// `ip2p sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::exit::HELP)]
+pub(crate) struct SweepArgs {
+    /// The photo: PNG, JPEG, WebP, BMP, TIFF or GIF.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+
+    /// What to do with it: "make it snowy".
+    pub(crate) instruction: String,
+
+    /// Where to write the sheet; the ending says the format [default: INPUT-sweep.png, never over another file]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How strongly to follow the sentence: a row for each [default: the model's and a third less and more]
+    #[arg(
+        long,
+        value_name = "X,...",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub(crate) text_scale: Vec<f64>,
+
+    /// How closely to keep the photo: a column for each [default: the model's and a fifth less and more]
+    #[arg(
+        long,
+        value_name = "X,...",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub(crate) image_scale: Vec<f64>,
+
+    /// The seeds of the noise: a block of rows for each
+    #[arg(
+        long,
+        visible_alias = "seed",
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "0"
+    )]
+    pub(crate) seeds: Vec<u64>,
+
+    /// The longer side of a picture on the sheet, at most
+    #[arg(long, value_name = "N", default_value_t = 384, value_parser = clap::value_parser!(u32).range(16..=4096))]
+    pub(crate) cell: u32,
+
+    #[command(flatten)]
+    pub(crate) shared: SharedArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}

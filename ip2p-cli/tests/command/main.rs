@@ -9,4 +9,5 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod refuse;
+mod sweep;
 mod train;

@@ -59,6 +59,21 @@ impl RgbPicture {
         self.pixels
     }
 
+    /// How far another picture is from this one: the mean difference of the bytes, as a share of 255.
+    ///
+    /// 0 for equal pictures, 1 for black and white. A local edit changes the mean little, however clearly it is seen.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes differ.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> f64 {
+        assert_eq!(self.size, other.size, "pictures of one size are compared");
+        let pairs = self.pixels.iter().zip(&other.pixels);
+        let sum: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / (255.0 * self.pixels.len() as f64)
+    }
+
     /// The rows, from the top.
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.pixels
@@ -102,6 +117,15 @@ mod tests {
         }
         // The count of bytes does not overflow.
         assert!(RgbPicture::new(Size::new(u32::MAX, u32::MAX), vec![]).is_err());
+    }
+
+    #[test]
+    fn the_difference_is_a_share_of_black_and_white() {
+        let picture = |bytes: [u8; 6]| RgbPicture::new(Size::new(2, 1), bytes.to_vec()).unwrap();
+        let black = picture([0; 6]);
+        assert_eq!(black.difference(&black), 0.0);
+        assert_eq!(black.difference(&picture([255; 6])), 1.0);
+        assert_eq!(picture([255, 0, 0, 0, 0, 0]).difference(&black), 1.0 / 6.0);
     }
 
     #[test]

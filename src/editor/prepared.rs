@@ -1,0 +1,257 @@
+//! Photos and sentences, encoded: what edits of the same photo share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ip2p_core::{Error, FitPlan, FitPolicy, Result, TargetSize};
+use ip2p_io::Photo;
+
+use super::network::{Conditions, advice, is_finite};
+use super::preview::LatentColours;
+use super::request::EditRequest;
+use super::{Editor, Steps, Timings};
+use crate::device::dtype;
+use crate::options::{Compat, EditOptions};
+use crate::settings::Settings;
+
+/// Said of variations in diffusers' mode.
+const SHARED_GENERATOR: &str = "as in diffusers, the variations share one generator: a picture but the first cannot be \
+                                made again alone";
+
+/// A photo and a sentence as the networks see them: what edits share that differ in their scales, seeds, steps, sampler or
+/// schedule.
+///
+/// The photo has gone through the autoencoder once and the sentence through the text encoder, however many edits follow.
+///
+/// # Examples
+///
+/// ```no_run
+/// # use ip2p::{EditOptions, EditRequest, Editor, Photo};
+/// # fn main() -> ip2p::Result<()> {
+/// # let editor = Editor::load("instruct-pix2pix", &ip2p::device_by_name("flex")?)?;
+/// # let photo = Photo::open("photo.jpg")?;
+/// let options = EditOptions::default().with_seed(42);
+/// let prepared = editor.prepare(&EditRequest::new(&photo, "make it snowy"), &options)?;
+/// for scale in [5.0, 7.5, 10.0] {
+///     let options = options.clone().with_text_scale(scale);
+///     let mut steps = editor.steps_from(&prepared, &options)?;
+///     for step in &mut steps {
+///         step?;
+///     }
+///     steps.finish()?[0].save(format!("snowy-{scale}.png"))?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub(super) conditions: Conditions,
+    pub(super) colours: Arc<[LatentColours]>,
+    pub(super) images: Vec<PreparedImage>,
+    pub(super) timings: Timings,
+    common: Common,
+}
+
+/// The settings that photos and sentences are encoded with.
+#[derive(Debug, Clone, PartialEq)]
+struct Common {
+    negative: Option<String>,
+    size: TargetSize,
+    fit: FitPolicy,
+    compat: Compat,
+}
+
+impl Common {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            negative: settings.options.negative.clone(),
+            size: settings.size,
+            fit: settings.fit,
+            compat: settings.options.compat,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] that names the first setting that differs.
+    fn check(&self, other: &Self) -> Result<()> {
+        let differs = |name, was: String, is: String| {
+            let expected = format!("{was}, as the photo was prepared with");
+            Err(Error::setting(name, expected, is))
+        };
+        let text =
+            |negative: &Option<String>| negative.as_ref().map_or("none".into(), Clone::clone);
+        if self.negative != other.negative {
+            return differs("negative", text(&self.negative), text(&other.negative));
+        }
+        if self.size != other.size {
+            return differs("size", self.size.to_string(), other.size.to_string());
+        }
+        if self.fit != other.fit {
+            return differs("fit", self.fit.to_string(), other.fit.to_string());
+        }
+        if self.compat != other.compat {
+            return differs("compat", self.compat.to_string(), other.compat.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// One picture of a batch, before it has its seed.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedImage {
+    photo: Arc<Photo>,
+    plan: FitPlan,
+    instruction: String,
+    /// The first variation's seed, if the request says it.
+    first_seed: Option<u64>,
+    variation: u64,
+    warnings: Vec<String>,
+}
+
+/// One picture of a batch: what is needed to give it back.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) photo: Arc<Photo>,
+    pub(super) plan: FitPlan,
+    pub(super) instruction: String,
+    pub(super) seed: u64,
+    pub(super) warnings: Vec<String>,
+}
+
+impl PreparedImage {
+    /// The variations of one request, which share the photo.
+    fn variations(
+        request: &EditRequest<'_>,
+        plan: FitPlan,
+        options: &EditOptions,
+        warnings: &[String],
+    ) -> impl Iterator<Item = Self> {
+        let shared = options.compat == Compat::Diffusers && request.variations > 1;
+        let shared = shared.then(|| SHARED_GENERATOR.to_owned());
+        let warnings: Vec<_> = warnings.iter().cloned().chain(shared).collect();
+        let photo = Arc::new(request.photo.clone());
+        let (instruction, first_seed) = (request.instruction.to_owned(), request.seed);
+        (0..request.variations as u64).map(move |variation| Self {
+            photo: Arc::clone(&photo),
+            plan,
+            instruction: instruction.clone(),
+            first_seed,
+            variation,
+            warnings: warnings.clone(),
+        })
+    }
+
+    /// The picture with its seed, where the options' is `seed`.
+    pub(super) fn seeded(self, seed: u64, warning: Option<&str>) -> Image {
+        let mut warnings = self.warnings;
+        warnings.extend(warning.map(ToOwned::to_owned));
+        Image {
+            photo: self.photo,
+            plan: self.plan,
+            instruction: self.instruction,
+            seed: self.first_seed.unwrap_or(seed).wrapping_add(self.variation),
+            warnings,
+        }
+    }
+}
+
+impl Prepared {
+    /// How long the text encoder and the autoencoder's encoder took.
+    #[must_use]
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+}
+
+impl Editor {
+    /// Encodes a photo and a sentence, for several edits of them: [`Editor::steps_from`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::edit`].
+    pub fn prepare(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<Prepared> {
+        self.prepare_all(std::slice::from_ref(request), options)
+    }
+
+    /// The steps of an edit whose photo and sentence are encoded, as [`Editor::steps`] gives them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::edit`]; [`Error::InvalidSetting`] if an option differs that photo or sentence were encoded with:
+    /// `negative`, `size`, `fit` or `compat`.
+    pub fn steps_from(&self, prepared: &Prepared, options: &EditOptions) -> Result<Steps<'_>> {
+        let common = Common::of(&self.model.settings(options)?);
+        prepared.common.check(&common)?;
+        self.walk(prepared.clone(), options)
+    }
+
+    /// Encodes photos that the model works on at one size, and their sentences.
+    pub(super) fn prepare_all(
+        &self,
+        requests: &[EditRequest<'_>],
+        options: &EditOptions,
+    ) -> Result<Prepared> {
+        let settings = self.model.settings(options)?;
+        let plans = requests
+            .iter()
+            .map(|request| request.plan(&settings, self.model.size_step))
+            .collect::<Result<Vec<_>>>()?;
+        check_one_size(&plans)?;
+        // What is wrong with the settings is said before the networks run.
+        self.schedule(&settings)?;
+
+        let started = Instant::now();
+        let (context, uncond_context, warnings) = self.encode_texts(requests, options)?;
+        let text = started.elapsed();
+        let started = Instant::now();
+        let (image_latents, colours) = self.encode_photos(requests, &plans, options)?;
+        if !is_finite(&image_latents) {
+            return Err(self.encoder_ran_away());
+        }
+        let encode = started.elapsed();
+
+        let images = requests.iter().zip(plans).zip(&warnings);
+        let images = images.flat_map(|((request, plan), warnings)| {
+            PreparedImage::variations(request, plan, options, warnings)
+        });
+        Ok(Prepared {
+            images: images.collect(),
+            conditions: Conditions {
+                context,
+                uncond_context,
+                image_latents,
+            },
+            colours: colours.into(),
+            timings: Timings {
+                text,
+                encode,
+                ..Timings::default()
+            },
+            common: Common::of(&settings),
+        })
+    }
+
+    fn encoder_ran_away(&self) -> Error {
+        Error::NotFinite {
+            what: "the autoencoder's encoder".into(),
+            step: 0,
+            advice: advice(dtype(self.precision)),
+        }
+    }
+}
+
+/// Whether there is a photo, and all become one size.
+fn check_one_size(plans: &[FitPlan]) -> Result<()> {
+    let Some(first) = plans.first() else {
+        return Err(Error::setting("requests", "at least one", "none"));
+    };
+    match plans.iter().find(|plan| plan.model != first.model) {
+        None => Ok(()),
+        Some(other) => {
+            let expected = format!("for photos that the model works on at {}", first.model);
+            let got = format!("one at {}", other.model);
+            Err(Error::setting("requests", expected, got))
+        }
+    }
+}
