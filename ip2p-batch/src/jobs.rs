@@ -80,6 +80,9 @@ pub struct Failure {
     pub outputs: Vec<String>,
     /// Why.
     pub reason: String,
+    /// The photo of a row that makes no sense and has no name for its output: one is kept free for it.
+    #[serde(skip)]
+    pub(crate) unnamed: Option<PathBuf>,
 }
 
 impl Failure {
@@ -88,7 +91,13 @@ impl Failure {
             place: place.to_owned(),
             outputs: Vec::new(),
             reason: reason.into(),
+            unnamed: None,
         }
+    }
+
+    pub(crate) fn with_unnamed(mut self, input: Option<PathBuf>) -> Self {
+        self.unnamed = input;
+        self
     }
 
     pub(crate) fn with_outputs(mut self, outputs: Vec<String>) -> Self {

@@ -67,10 +67,15 @@ pub(crate) fn assign(rows: Vec<Result<Row, Failure>>) -> Result<Vec<Result<Job, 
     }
     let mut asked = asked.into_iter();
     let jobs = rows.into_iter().map(|row| {
-        let row = row?;
+        let row = row.inspect_err(|failure| {
+            // A row that is put right later takes nobody's name.
+            if let Some(input) = &failure.unnamed {
+                free(input, 1, &failure.place, &mut taken);
+            }
+        })?;
         let outputs = match &row.output {
             Some(_) => asked.next().expect("one was put there for each such row"),
-            None => free(&row, &mut taken),
+            None => free(&row.input, row.count, &row.place, &mut taken),
         };
         Ok(Job {
             place: row.place,
@@ -84,25 +89,22 @@ pub(crate) fn assign(rows: Vec<Result<Row, Failure>>) -> Result<Vec<Result<Job, 
 }
 
 /// `photo.png`, or the first of `photo-b.png`, `photo-c.png`, … that nobody has, after 26 `photo-27.png`.
-fn free(row: &Row, taken: &mut Taken) -> Vec<String> {
-    let stem = row.input.file_stem().unwrap_or_default();
+fn free(input: &Path, count: usize, place: &str, taken: &mut Taken) -> Vec<String> {
+    let stem = input.file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy().replace('\\', "_");
     let name = |attempt: usize| match u8::try_from(attempt) {
         Ok(0) => format!("{stem}.png"),
         Ok(letter @ 1..26) => format!("{stem}-{}.png", char::from(b'a' + letter)),
         _ => format!("{stem}-{}.png", attempt + 1),
     };
-    let tried = taken
-        .tried
-        .entry((stem.to_lowercase(), row.count))
-        .or_default();
+    let tried = taken.tried.entry((stem.to_lowercase(), count)).or_default();
     loop {
-        let outputs = variations(Path::new(&name(*tried)), row.count);
+        let outputs = variations(Path::new(&name(*tried)), count);
         *tried += 1;
         let has_owner = |output: &String| taken.outputs.contains_key(&output.to_lowercase());
         if !outputs.iter().any(has_owner) {
             let owned = outputs.iter().map(|output| output.to_lowercase());
-            let place = std::iter::repeat(row.place.clone());
+            let place = std::iter::repeat(place.to_owned());
             taken.outputs.extend(owned.zip(place));
             return outputs;
         }

@@ -40,12 +40,13 @@ pub(crate) fn csv(path: &Path, defaults: &Defaults) -> Result<Vec<Result<Row, Fa
         };
         let place = place(path, line.unwrap_or_default());
         let row = record
-            .map_err(|error| explain(&error, &columns))
+            .map_err(|error| Failure::new(&place, explain(&error, &columns)))
             .and_then(|record| {
                 let cells = columns.iter().map(String::as_str).zip(record.iter());
-                row(&place, path, cells, defaults)
+                row(&place, path, cells.clone(), defaults)
+                    .map_err(|why| Failure::new(&place, why).with_unnamed(unnamed(path, &cells)))
             });
-        rows.push(row.map_err(|why| Failure::new(&place, why)));
+        rows.push(row);
     }
     not_empty(path, rows)
 }
@@ -64,13 +65,16 @@ pub(crate) fn jsonl(path: &Path, defaults: &Defaults) -> Result<Vec<Result<Row, 
             continue;
         }
         let place = place(path, index as u64 + 1);
-        let row = fields(line).and_then(|fields| {
-            let names: Vec<_> = fields.iter().map(|(name, _)| name.clone()).collect();
-            check_columns(&names)?;
-            let cells = fields.iter().map(|(name, text)| (&**name, &**text));
-            row(&place, path, cells, defaults)
-        });
-        rows.push(row.map_err(|why| Failure::new(&place, why)));
+        let row = fields(line)
+            .map_err(|why| Failure::new(&place, why))
+            .and_then(|fields| {
+                let names: Vec<_> = fields.iter().map(|(name, _)| name.clone()).collect();
+                let cells = fields.iter().map(|(name, text)| (&**name, &**text));
+                check_columns(&names)
+                    .and_then(|()| row(&place, path, cells.clone(), defaults))
+                    .map_err(|why| Failure::new(&place, why).with_unnamed(unnamed(path, &cells)))
+            });
+        rows.push(row);
     }
     not_empty(path, rows)
 }
@@ -168,6 +172,23 @@ fn text(value: &Value) -> Option<String> {
             .collect::<Option<Vec<_>>>()
             .map(|numbers| numbers.join(",")),
         Value::Object(_) => None,
+    }
+}
+
+/// The photo of a row without a name for its output.
+fn unnamed<'a>(
+    table: &Path,
+    cells: &(impl Iterator<Item = (&'a str, &'a str)> + Clone),
+) -> Option<PathBuf> {
+    let cell = |column| {
+        let mut given = cells.clone().filter(|(_, text)| !text.trim().is_empty());
+        given
+            .find(|(name, _)| *name == column)
+            .map(|(_, text)| text)
+    };
+    match cell("output") {
+        Some(_) => None,
+        None => Some(table.parent().unwrap_or(Path::new("")).join(cell("input")?)),
     }
 }
 
