@@ -74,7 +74,7 @@ pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,
-    ScaleSchedule, Size, SizeStep, TargetSize,
+    ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Photo,

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, NoiseKind, Result, ScaleSchedule, TargetSize,
-};
+use ip2p_core::{CheckpointProfile, Error, FitPolicy, NoiseKind, Result, ScaleCurve, TargetSize};
 use ip2p_models::vae::VaeOptions;
 use ip2p_sched::{SamplerKind, ScheduleKind};
 use serde::{Deserialize, Serialize};
@@ -122,9 +120,9 @@ pub struct EditOptions {
     /// Where the sigmas lie: default [`ScheduleKind::Normal`].
     pub schedule: ScheduleKind,
     /// How strongly to follow the sentence: default the checkpoint's, 7.5 for InstructPix2Pix.
-    pub text_scale: Option<ScaleSchedule>,
+    pub text_scale: Option<ScaleCurve>,
     /// How closely to keep the photo: default the checkpoint's, 1.5 for InstructPix2Pix.
-    pub image_scale: Option<ScaleSchedule>,
+    pub image_scale: Option<ScaleCurve>,
     /// How far the result's standard deviation is pulled to that of the text-and-image branch, 0 to 1: default 0.
     pub guidance_rescale: f64,
     /// What the picture should not show: stands in both branches without the sentence. Default none.
@@ -191,8 +189,8 @@ setters! {
     with_sampler sampler: SamplerKind = Some(sampler);
     with_eta eta: f64 = Some(eta);
     with_schedule schedule: ScheduleKind = schedule;
-    with_text_scale text_scale: impl Into<ScaleSchedule> = Some(text_scale.into());
-    with_image_scale image_scale: impl Into<ScaleSchedule> = Some(image_scale.into());
+    with_text_scale text_scale: impl Into<ScaleCurve> = Some(text_scale.into());
+    with_image_scale image_scale: impl Into<ScaleCurve> = Some(image_scale.into());
     with_guidance_rescale guidance_rescale: f64 = guidance_rescale;
     with_negative negative: impl Into<String> = Some(negative.into());
     with_seed seed: u64 = seed;

@@ -1,7 +1,7 @@
 //! What an edit's options come to with a checkpoint.
 
 use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, Result, SamplerKind, ScaleSchedule, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, Result, SamplerKind, ScaleCurve, TargetSize,
 };
 
 use crate::options::EditOptions;
@@ -23,16 +23,20 @@ impl Settings {
     ///
     /// [`Error::InvalidSetting`] that names the first setting that makes no sense.
     pub(crate) fn new(options: &EditOptions, profile: &CheckpointProfile) -> Result<Self> {
-        let scale =
-            |own: &Option<ScaleSchedule>, default: f64| own.clone().unwrap_or(default.into());
+        // A list of sigmas says itself how many steps there are.
+        let steps = options
+            .steps
+            .or(options.schedule.steps())
+            .unwrap_or(profile.steps);
+        check_steps(steps, profile)?;
+        let scale = |own: &Option<ScaleCurve>, default: f64| match own {
+            Some(curve) => curve.schedule(steps),
+            None => default.into(),
+        };
         let text_scale = scale(&options.text_scale, profile.text_scale);
         let image_scale = scale(&options.image_scale, profile.image_scale);
         let settings = Self {
-            // A list of sigmas says itself how many steps there are.
-            steps: options
-                .steps
-                .or(options.schedule.steps())
-                .unwrap_or(profile.steps),
+            steps,
             sampler: options.sampler.unwrap_or(profile.sampler),
             size: options
                 .size
@@ -43,15 +47,11 @@ impl Settings {
                 .with_rescale(options.guidance_rescale),
             options: options.clone(),
         };
-        settings.check(profile)?;
+        settings.check()?;
         Ok(settings)
     }
 
-    fn check(&self, profile: &CheckpointProfile) -> Result<()> {
-        if !(1..=profile.train_timesteps).contains(&self.steps) {
-            let expected = format!("between 1 and {}", profile.train_timesteps);
-            return Err(Error::setting("steps", expected, self.steps));
-        }
+    fn check(&self) -> Result<()> {
         if let Some(steps) = self.options.schedule.steps()
             && steps != self.steps
         {
@@ -72,6 +72,14 @@ impl Settings {
             _ => self.guidance.check(),
         }
     }
+}
+
+fn check_steps(steps: usize, profile: &CheckpointProfile) -> Result<()> {
+    if (1..=profile.train_timesteps).contains(&steps) {
+        return Ok(());
+    }
+    let expected = format!("between 1 and {}", profile.train_timesteps);
+    Err(Error::setting("steps", expected, steps))
 }
 
 #[cfg(test)]
@@ -124,6 +132,21 @@ mod tests {
         assert_eq!(Settings::new(&options, &profile()).unwrap().steps, 2);
         let error = Settings::new(&options.with_steps(3), &profile()).unwrap_err();
         assert!(error.to_string().starts_with("steps must be 2"), "{error}");
+    }
+
+    #[test]
+    fn a_curve_of_a_scale_has_the_steps_that_there_are() {
+        let options = EditOptions::default()
+            .with_steps(3)
+            .with_text_scale(ScaleCurve::Ramp { from: 9.0, to: 3.0 });
+        let settings = Settings::new(&options, &profile()).unwrap();
+        assert_eq!(settings.guidance.text_scale, vec![9.0, 6.0, 3.0].into());
+        let endless = options.with_image_scale(ScaleCurve::Ramp {
+            from: 1.0,
+            to: f64::INFINITY,
+        });
+        let error = Settings::new(&endless, &profile()).unwrap_err();
+        assert!(error.to_string().starts_with("image_scale"), "{error}");
     }
 
     #[test]

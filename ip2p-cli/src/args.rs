@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::{
-    Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind, TargetSize,
+    Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, TargetSize,
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
@@ -82,13 +82,13 @@ pub(crate) struct EditArgs {
 /// What a user tries different values of.
 #[derive(Debug, Args)]
 pub(crate) struct ChoiceArgs {
-    /// How strongly to follow the sentence; a list gives one value a step [default: the model's, 7.5 for InstructPix2Pix]
+    /// How strongly to follow the sentence; 9..3 goes from one value to another, 9@0,5@0.5 changes half-way, 9,7,3 has one for each step [default: the model's, 7.5 for InstructPix2Pix]
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
-    pub(crate) text_scale: Option<ScaleSchedule>,
+    pub(crate) text_scale: Option<ScaleCurve>,
 
-    /// How closely to keep the photo; a list gives one value a step [default: the model's, 1.5 for InstructPix2Pix]
+    /// How closely to keep the photo; 1.8..1.2, 1.8@0,1.2@0.5 and lists as for the text scale [default: the model's, 1.5 for InstructPix2Pix]
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
-    pub(crate) image_scale: Option<ScaleSchedule>,
+    pub(crate) image_scale: Option<ScaleCurve>,
 
     /// The seed of the noise [default: a new one, which is printed; of a batch 0]
     #[arg(long, value_name = "N")]

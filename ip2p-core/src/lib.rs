@@ -4,6 +4,7 @@
 //!
 //! - [`Error`] and [`Result`]: what can go wrong, by what the caller can do about it
 //! - [`Guidance`]: how strongly to follow the sentence and the picture, and which branches that needs
+//! - [`ScaleCurve`]: a scale that changes on the way, said without knowing how many steps there are
 //! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
 //! - [`Size`], [`SizeStep`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
 //! - [`NoiseGenerator`]: seeded noise, the same on every backend
@@ -11,6 +12,7 @@
 //! - [`Fields`]: a config of a checkpoint, read field by field
 //! - [`Precision`]: the number format of a network's weights and activations
 
+mod curve;
 mod error;
 mod fields;
 mod fit;
@@ -21,6 +23,7 @@ mod profile;
 mod sampler;
 mod size;
 
+pub use curve::ScaleCurve;
 pub use error::{Error, Result};
 pub use fields::Fields;
 pub use fit::{FitPlan, FitPolicy, MAX_MODEL_SIDE, Rect, Region, SizeStep};
