@@ -48,6 +48,7 @@ pub(crate) fn record(editor: &Editor, settings: &Settings, done: &Done<'_>) -> E
         fit: settings.fit,
         model_size: Some(done.plan.model),
         keep_model_size: options.output_size == OutputSize::Model,
+        detail: options.detail.to_string(),
         compat: options.compat.to_string(),
         precision: editor.precision(),
         ..EditRecord::default()
@@ -82,6 +83,7 @@ impl EditOptions {
             } else {
                 OutputSize::Photo
             },
+            detail: record.detail.parse()?,
             ..Self::default()
         })
     }

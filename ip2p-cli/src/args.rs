@@ -7,7 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::{
-    Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind, TargetSize,
+    Compat, Detail, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleSchedule, ScheduleKind,
+    TargetSize,
 };
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -120,6 +121,10 @@ pub(crate) struct EditArgs {
     /// Leave the result at the size that the model worked at.
     #[arg(long)]
     pub(crate) keep_model_size: bool,
+
+    /// Whose fine detail the result has: the photo's, to which the change is carried, or the model's [default: photo]
+    #[arg(long, value_name = "NAME", value_parser = named::<Detail>(Detail::ALL.map(Detail::name)))]
+    pub(crate) detail: Option<Detail>,
 
     /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
     #[arg(long, value_name = "NAME")]

@@ -167,7 +167,7 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
     macro_rules! take_some {
         ($($field:ident),*) => { $( if args.$field.is_some() { options.$field = args.$field.clone(); } )* };
     }
-    take!(schedule, guidance_rescale, noise, compat);
+    take!(schedule, guidance_rescale, noise, compat, detail);
     take_some!(
         steps,
         sampler,
