@@ -6,6 +6,8 @@
 mod autoencoder;
 mod edit;
 mod files;
+mod settings;
+mod start;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,8 @@ use ip2p::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 pub use self::autoencoder::AutoencoderRun;
-pub use self::edit::{EditRun, EditTraining};
+pub use self::edit::EditTraining;
+pub use self::settings::EditRun;
 use crate::source;
 use crate::trainer::StepReport;
 
