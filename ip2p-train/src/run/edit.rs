@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use ip2p::io::{Tokenizer, save_weights};
+use ip2p::io::{Checkpoint, Tokenizer, save_weights};
 use ip2p::models::vae::Autoencoder;
 use ip2p::sched::NoiseSchedule;
 use ip2p::{EditOptions, Editor, Error, Precision, Result};
@@ -14,6 +14,7 @@ use ip2p_data::{Example, Source, sheet};
 use super::files::{copy_small_files, log};
 use super::settings::EditRun;
 use super::start::Start;
+use super::widen::write_configs;
 use crate::edit::{EditDraws, EditNetworks};
 use crate::pictures::{from_photo, to_photo};
 use crate::pool::{Encoders, Pool};
@@ -31,6 +32,7 @@ pub struct EditTraining {
     vae: Autoencoder,
     tokenizer: Tokenizer,
     schedule: NoiseSchedule,
+    checkpoint: Checkpoint,
     /// Where the networks are; it has autodiff.
     device: Device,
 }
@@ -40,7 +42,8 @@ impl EditTraining {
     ///
     /// # Errors
     ///
-    /// Those of [`Model::open`] and of loading its weights, and [`Trainer::resume`].
+    /// Those of [`Model::open`](ip2p::Model::open) and of loading its weights, and [`Trainer::resume`];
+    /// [`Error::InvalidSetting`] if the settings make no sense or do not suit the checkpoint.
     pub fn open(run: EditRun, device: &Device) -> Result<Self> {
         let start = Start::open(&run, device)?;
         let mut trainer = Trainer::new(start.networks, run.trainer.clone());
@@ -54,6 +57,7 @@ impl EditTraining {
             vae: start.vae,
             tokenizer: start.tokenizer,
             schedule: start.schedule,
+            checkpoint: start.checkpoint,
             device: start.device,
         })
     }
@@ -156,6 +160,7 @@ impl EditTraining {
         self.trainer.save(output.join("state.safetensors"))?;
         let folder = output.join("model");
         copy_small_files(&self.run.model, &folder)?;
+        write_configs(&self.checkpoint, &self.run.model, &folder)?;
         let averaged = self.trainer.averaged();
         let network = |name: &str| folder.join(name);
         save_weights(

@@ -8,6 +8,7 @@ mod edit;
 mod files;
 mod settings;
 mod start;
+mod widen;
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,18 @@ impl Run {
         match self {
             Self::Autoencoder(run) => &run.output,
             Self::Edit(run) => &run.output,
+        }
+    }
+
+    /// What a user might not expect of this training, a line each.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint cannot be read.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        match self {
+            Self::Autoencoder(_) => Ok(Vec::new()),
+            Self::Edit(run) => run.notes(),
         }
     }
 

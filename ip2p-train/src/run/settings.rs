@@ -6,6 +6,7 @@ use ip2p::{Error, Model, Result};
 use serde::{Deserialize, Serialize};
 
 use super::save_every;
+use super::widen::Widened;
 use crate::check;
 use crate::edit::EditLoss;
 use crate::pool::PoolOptions;
@@ -53,6 +54,23 @@ fn samples() -> usize {
 }
 
 impl EditRun {
+    /// What a user might not expect of this training, a line each.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the checkpoint; its weights are not read.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        let widened = Widened::open(&self.model)?;
+        let note = widened.from.map(|from| {
+            format!(
+                "the U-Net of {} takes {} channels; it gets as many more for the picture, at first of no effect",
+                self.model.display(),
+                from.in_channels
+            )
+        });
+        Ok(note.into_iter().collect())
+    }
+
     /// Whether the settings make sense, and suit the checkpoint.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use ip2p::sched::NoiseSchedule;
 use ip2p::{Error, Model, Precision, Result};
 
 use super::settings::EditRun;
+use super::widen::Widened;
 use crate::edit::EditNetworks;
 
 /// The parts of a checkpoint, ready to be trained as the settings say.
@@ -20,6 +21,8 @@ pub(super) struct Start {
     pub(super) vae: Autoencoder,
     pub(super) tokenizer: Tokenizer,
     pub(super) schedule: NoiseSchedule,
+    /// The checkpoint, as that of the networks.
+    pub(super) checkpoint: Checkpoint,
     /// Where the networks are.
     pub(super) device: Device,
 }
@@ -31,33 +34,39 @@ impl Start {
     ///
     /// Those of [`Model::open`] and of loading its weights; [`Error::InvalidSetting`] if the settings do not suit it.
     pub(super) fn open(run: &EditRun, device: &Device) -> Result<Self> {
-        let checkpoint = Checkpoint::open(&run.model)?;
+        let widened = Widened::open(&run.model)?;
+        let checkpoint = &widened.checkpoint;
         let model = Model::from_checkpoint(checkpoint.clone())?;
         run.check(&model)?;
         let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
         let (vae, _) = checkpoint.load(vae, Component::Vae, Precision::F32, &mut |_| ())?;
         let device = device.clone().autodiff();
         let networks = EditNetworks {
-            unet: unet(run, &checkpoint, &device)?,
-            text_encoder: text_encoder(run, &checkpoint, &device)?,
+            text_encoder: text_encoder(run, checkpoint, &device)?,
+            unet: unet(run, &widened, &device)?,
         };
         Ok(Self {
             networks,
             vae,
             tokenizer: checkpoint.tokenizer()?,
             schedule: NoiseSchedule::new(model.profile())?,
+            checkpoint: widened.checkpoint,
             device,
         })
     }
 }
 
-fn unet(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Result<UNet2DConditionModel> {
-    let config = UNet2DConditionConfig::from_json(checkpoint.config(Component::Unet))?;
-    let unet = config.init(device);
-    if !has_weights(run, Component::Unet) {
-        return Ok(unet);
+fn unet(run: &EditRun, widened: &Widened, device: &Device) -> Result<UNet2DConditionModel> {
+    let component = Component::Unet;
+    let config = UNet2DConditionConfig::from_json(widened.checkpoint.config(component))?;
+    let mut unet = widened.from.as_ref().unwrap_or(&config).init(device);
+    if has_weights(run, component) {
+        let weights = widened.checkpoint.weights(component, Precision::F32)?;
+        (unet, _) = weights.load(unet, Precision::F32, &mut |_| ())?;
     }
-    let (unet, _) = checkpoint.load(unet, Component::Unet, Precision::F32, &mut |_| ())?;
+    if widened.from.is_some() {
+        unet = unet.widened(Widened::IN_CHANNELS);
+    }
     Ok(unet)
 }
 

@@ -3,6 +3,7 @@
 
 mod frozen;
 mod whole;
+mod widened;
 
 use std::path::Path;
 
