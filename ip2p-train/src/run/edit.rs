@@ -21,6 +21,9 @@ use crate::pool::{Encoders, Pool};
 use crate::source;
 use crate::trainer::{StepReport, Trainer};
 
+/// What diffusers calls a file of low-rank factors.
+const LORA_FILE: &str = "pytorch_lora_weights.safetensors";
+
 /// What the seed of the sampled examples differs by from that of the training.
 const SAMPLES: u64 = 0x5A;
 
@@ -74,7 +77,7 @@ impl EditTraining {
         self.trainer.module()
     }
 
-    /// The networks with the average of their weights, without autodiff.
+    /// The networks with the average of their weights, without autodiff; what a low-rank adaptation adds is not merged.
     #[must_use]
     pub fn averaged(&self) -> EditNetworks {
         self.trainer.averaged()
@@ -150,7 +153,7 @@ impl EditTraining {
         Ok(())
     }
 
-    /// Writes the state and the checkpoint as it is now, with the average of the weights.
+    /// Writes the state and the checkpoint as it is now, with the average of the weights, and what was added to them by itself.
     ///
     /// # Errors
     ///
@@ -161,7 +164,11 @@ impl EditTraining {
         let folder = output.join("model");
         copy_small_files(&self.run.model, &folder)?;
         write_configs(&self.checkpoint, &self.run.model, &folder)?;
-        let averaged = self.trainer.averaged();
+        let mut averaged = self.trainer.averaged();
+        if let Some(lora) = &self.run.lora {
+            lora.save(&averaged.unet, output.join(LORA_FILE))?;
+            averaged = averaged.materialize();
+        }
         let network = |name: &str| folder.join(name);
         save_weights(
             &averaged.unet,

@@ -1,7 +1,8 @@
 //! Whole trainings, from their settings to the trained checkpoint.
 //!
 //! A training is described by a JSON file and leaves in its output folder: `state.safetensors`, from which it resumes;
-//! `metrics.jsonl`, a line for each step; and the trained checkpoint, in diffusers' layout, under `model/`.
+//! `metrics.jsonl`, a line for each step; and the trained checkpoint, in diffusers' layout, under `model/`. What a low-rank
+//! adaptation has learnt is in that checkpoint, and by itself in `pytorch_lora_weights.safetensors`.
 
 mod autoencoder;
 mod edit;

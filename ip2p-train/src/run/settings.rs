@@ -9,6 +9,7 @@ use super::save_every;
 use super::widen::Widened;
 use crate::check;
 use crate::edit::EditLoss;
+use crate::lora::LoraOptions;
 use crate::pool::PoolOptions;
 use crate::source::SourceOptions;
 use crate::trainer::TrainerOptions;
@@ -33,6 +34,9 @@ pub struct EditRun {
     /// Whether the text encoder learns too; if not, sentences are encoded once. Default not.
     #[serde(default)]
     pub train_text_encoder: bool,
+    /// Leaves the U-Net's weights as they are and learns what is added to some of them: default none.
+    #[serde(default)]
+    pub lora: Option<LoraOptions>,
     /// The encoded examples that are held.
     #[serde(default)]
     pub pool: PoolOptions,
@@ -87,6 +91,13 @@ impl EditRun {
             ("save_every", self.save_every),
         ])?;
         check::trainer(&self.trainer)?;
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+            if self.train_text_encoder {
+                let expected = "false with lora, which is of the U-Net alone";
+                return Err(Error::setting("train_text_encoder", expected, true));
+            }
+        }
         check::within(
             "loss.condition_dropout",
             self.loss.condition_dropout,

@@ -63,11 +63,23 @@ fn unet(run: &EditRun, widened: &Widened, device: &Device) -> Result<UNet2DCondi
     if has_weights(run, component) {
         let weights = widened.checkpoint.weights(component, Precision::F32)?;
         (unet, _) = weights.load(unet, Precision::F32, &mut |_| ())?;
+    } else if run.lora.is_some() {
+        let reason = "has no weights, and factors are added to weights that were trained; leave lora out, or begin with a \
+                      checkpoint whose U-Net is trained";
+        return Err(Error::checkpoint(run.model.join(component.name()), reason));
     }
     if widened.from.is_some() {
         unet = unet.widened(Widened::IN_CHANNELS);
     }
-    Ok(unet)
+    match &run.lora {
+        None => Ok(unet),
+        Some(lora) if widened.from.is_some() && !lora.adapts("conv_in") => {
+            let expected = "with \"conv_in\", for the U-Net of this checkpoint takes no picture yet, and must learn to";
+            let got = lora.target_modules.join(", ");
+            Err(Error::setting("lora.target_modules", expected, got))
+        }
+        Some(lora) => lora.attach(unet, run.seed),
+    }
 }
 
 fn text_encoder(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Result<CLIPTextModel> {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod frozen;
+mod lora;
 mod whole;
 mod widened;
 
@@ -24,6 +25,7 @@ fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
         batch: 4,
         seed: 3,
         train_text_encoder: true,
+        lora: None,
         pool: PoolOptions {
             shard: examples / 2,
             shards: 2,

@@ -136,6 +136,17 @@ fn a_widened_checkpoint_is_written_as_one_of_instruct_pix2pix_that_edits() {
 }
 
 #[test]
+fn a_low_rank_adaptation_of_it_must_reach_the_new_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = widened(folder.path());
+    run.lora = Some(serde_json::from_str("{}").unwrap());
+    let error = EditTraining::open(run.clone(), &Device::flex()).unwrap_err();
+    assert!(error.to_string().contains("with \"conv_in\""), "{error}");
+    run.lora = Some(serde_json::from_str(r#"{"target_modules": ["conv_in", "to_q"]}"#).unwrap());
+    EditTraining::open(run, &Device::flex()).unwrap();
+}
+
+#[test]
 fn an_instruct_pix2pix_checkpoint_has_no_notes() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(run(folder.path(), 5, 8).notes().unwrap(), [""; 0]);
