@@ -37,6 +37,9 @@ pub struct EditRun {
     /// Leaves the U-Net's weights as they are and learns what is added to some of them: default none.
     #[serde(default)]
     pub lora: Option<LoraOptions>,
+    /// Whether the way back computes again what it needs of the cheap layers, and less is held meanwhile. Default not.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// The encoded examples that are held.
     #[serde(default)]
     pub pool: PoolOptions,

@@ -40,7 +40,7 @@ impl Start {
         run.check(&model)?;
         let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
         let (vae, _) = checkpoint.load(vae, Component::Vae, Precision::F32, &mut |_| ())?;
-        let device = device.clone().autodiff();
+        let device = tracked(run, device);
         let networks = EditNetworks {
             text_encoder: text_encoder(run, checkpoint, &device)?,
             unet: unet(run, &widened, &device)?,
@@ -53,6 +53,16 @@ impl Start {
             checkpoint: widened.checkpoint,
             device,
         })
+    }
+}
+
+/// The device with autodiff as the settings ask for it.
+fn tracked(run: &EditRun, device: &Device) -> Device {
+    let device = device.clone().autodiff();
+    if run.gradient_checkpointing {
+        device.gradient_checkpointing()
+    } else {
+        device
     }
 }
 

@@ -1,6 +1,7 @@
 //! Trainings of a tiny network.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod checkpointing;
 mod frozen;
 mod lora;
 mod whole;
@@ -26,6 +27,7 @@ fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
         seed: 3,
         train_text_encoder: true,
         lora: None,
+        gradient_checkpointing: false,
         pool: PoolOptions {
             shard: examples / 2,
             shards: 2,
