@@ -37,6 +37,7 @@
 //! | [`models`] | CLIP's text encoder, the U-Net, the autoencoders |
 //! | [`kernels`] | the operators of the networks, with a fast body for the CPU |
 //! | [`io`] | photos, checkpoints, the tokenizer, how a picture was made |
+//! | [`region`] | where an edit is: masks, places, and the change carried onto the photo |
 //!
 //! # Features
 //!
@@ -60,7 +61,7 @@ mod settings;
 #[doc(no_inline)]
 pub use {
     ip2p_core as core, ip2p_io as io, ip2p_kernels as kernels, ip2p_models as models,
-    ip2p_sched as sched,
+    ip2p_region as region, ip2p_sched as sched,
 };
 
 #[doc(inline)]
@@ -70,7 +71,7 @@ pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
 };
 #[doc(inline)]
-pub use self::options::{BranchExecution, Compat, EditOptions, OutputSize};
+pub use self::options::{BranchExecution, Compat, Detail, EditOptions, OutputSize};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,

@@ -23,6 +23,7 @@ impl EditOptions {
         "fit",
         "compat",
         "keep_model_size",
+        "detail",
         "low_memory",
     ];
 
@@ -69,6 +70,7 @@ impl EditOptions {
                     OutputSize::Photo
                 };
             }
+            "detail" => self.detail = text.parse()?,
             "low_memory" => {
                 self.branches = if switch("low_memory", text)? {
                     BranchExecution::OneByOne
@@ -118,6 +120,7 @@ mod tests {
         ("fit", "cover"),
         ("compat", "diffusers"),
         ("keep_model_size", "true"),
+        ("detail", "model"),
         ("low_memory", "true"),
     ];
 

@@ -79,6 +79,48 @@ pub enum OutputSize {
     Model,
 }
 
+/// Whose fine detail the result has, where it is given back at the photo's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Detail {
+    /// The photo's: what changed is carried to the photo, along its own edges. One more pass of the autoencoder's
+    /// decoder.
+    #[default]
+    Photo,
+    /// The model's: its picture is put in the photo's place as it is.
+    Model,
+}
+
+impl Detail {
+    /// Every choice there is.
+    pub const ALL: [Self; 2] = [Self::Photo, Self::Model];
+
+    /// The name, as the command spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Photo => "photo",
+            Self::Model => "model",
+        }
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Detail {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|detail| detail.name() == text);
+        found.ok_or_else(|| Error::setting("detail", "photo or model", text))
+    }
+}
+
 /// How the branches of guidance are run: with equal results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -139,6 +181,8 @@ pub struct EditOptions {
     pub compat: Compat,
     /// The size that the result is given back at: default the photo's.
     pub output_size: OutputSize,
+    /// Whose fine detail a result of the photo's size has: default the photo's.
+    pub detail: Detail,
     /// How the branches of guidance are run: default as one batch.
     pub branches: BranchExecution,
     /// By what parts pictures go through the autoencoder: default whole.
@@ -162,6 +206,7 @@ impl Default for EditOptions {
             fit: None,
             compat: Compat::None,
             output_size: OutputSize::Photo,
+            detail: Detail::Photo,
             branches: BranchExecution::Batched,
             vae: VaeOptions::default(),
         }
@@ -199,6 +244,7 @@ setters! {
     with_fit fit: FitPolicy = Some(fit);
     with_compat compat: Compat = compat;
     with_output_size output_size: OutputSize = output_size;
+    with_detail detail: Detail = detail;
     with_branches branches: BranchExecution = branches;
     with_vae vae: VaeOptions = vae;
 }
@@ -217,5 +263,10 @@ impl EditOptions {
     /// Whether the result is given back at the model's size.
     pub(crate) fn keeps_model_size(&self) -> bool {
         self.output_size == OutputSize::Model || self.compat != Compat::None
+    }
+
+    /// Whether what changed is carried to the photo, rather than the model's picture put in its place.
+    pub(crate) fn carries_change(&self) -> bool {
+        !self.keeps_model_size() && self.detail == Detail::Photo
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn record(
         fit: settings.fit,
         model_size: Some(done.plan.model),
         keep_model_size: options.output_size == OutputSize::Model,
+        detail: options.detail.to_string(),
         compat: options.compat.to_string(),
         precision,
         ..EditRecord::default()
@@ -88,6 +89,7 @@ impl EditOptions {
             } else {
                 OutputSize::Photo
             },
+            detail: record.detail.parse()?,
             ..Self::default()
         })
     }

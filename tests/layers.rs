@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ip2p-models", &["ip2p-core", "ip2p-kernels"]),
     ("ip2p-sched", &["ip2p-core"]),
     ("ip2p-io", &["ip2p-core"]),
+    ("ip2p-region", &["ip2p-core", "ip2p-io"]),
     (
         "ip2p",
         &[
@@ -17,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ip2p-io",
             "ip2p-kernels",
             "ip2p-models",
+            "ip2p-region",
             "ip2p-sched",
         ],
     ),

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::{
-    Compat, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, TargetSize,
+    Compat, Detail, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, TargetSize,
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
@@ -149,6 +149,10 @@ pub(crate) struct SharedArgs {
     /// Leave the result at the size that the model worked at.
     #[arg(long)]
     pub(crate) keep_model_size: bool,
+
+    /// Whose fine detail the result has: the photo's, to which the change is carried, or the model's [default: photo]
+    #[arg(long, value_name = "NAME", value_parser = named::<Detail>(Detail::ALL.map(Detail::name)))]
+    pub(crate) detail: Option<Detail>,
 
     /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
     #[arg(long, value_name = "NAME")]

@@ -197,7 +197,7 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
 
 /// Puts what the command line says over the options.
 pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
-    take!(options, args, schedule, guidance_rescale, noise, compat);
+    take!(options, args, schedule, guidance_rescale, noise, compat, detail);
     take_some!(options, args, steps, sampler, size, negative, eta, fit);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {

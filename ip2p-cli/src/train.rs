@@ -37,6 +37,9 @@ fn train(args: &TrainArgs) -> Result<()> {
     let path = args.run.as_ref().expect("clap asks for it");
     let run = Run::read(path)?;
     let device = device_by_name(&args.device)?;
+    for note in run.notes()? {
+        tell(&note);
+    }
     let bar = bar(run.steps(), args.quiet);
     // What is shown is the mean since it was last shown: the loss of one step jumps with its noise levels.
     let (mut sum, mut count) = (0.0, 0.0);

@@ -138,16 +138,15 @@ impl CheckpointProfile {
     ///
     /// [`Error::InvalidSetting`] that names the first field that cannot.
     pub fn check(&self) -> Result<()> {
-        if !(self.scaling_factor.is_finite() && self.scaling_factor > 0.0) {
-            let expected = "a number above 0";
-            return Err(Error::setting(
-                "scaling_factor",
-                expected,
-                self.scaling_factor,
-            ));
+        for (name, scale) in [
+            ("scaling_factor", self.scaling_factor),
+            ("image_latents_scale", self.image_latents_scale),
+        ] {
+            if !(scale.is_finite() && scale > 0.0) {
+                return Err(Error::setting(name, "a number above 0", scale));
+            }
         }
         for (name, scale) in [
-            ("image_latents_scale", self.image_latents_scale),
             ("text_scale", self.text_scale),
             ("image_scale", self.image_scale),
         ] {

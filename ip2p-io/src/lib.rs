@@ -15,7 +15,8 @@ mod whole;
 
 pub use checkpoint::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, FileSummary, Header, LoadProgress,
-    LoadReport, ModelKind, TensorSummary, Weights, parse_header, save_weights,
+    LoadReport, ModelKind, ParameterName, TensorSummary, Weights, parameter_names, parse_header,
+    save_weights,
 };
 pub use metadata::EditRecord;
 pub use picture::{

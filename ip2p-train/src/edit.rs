@@ -17,7 +17,7 @@ use crate::objective::{Kept, LossWeight, Mixture, kept};
 pub struct EditNetworks {
     /// Predicts the noise.
     pub unet: UNet2DConditionModel,
-    /// Turns sentences into contexts; learns too, unless it is frozen.
+    /// Turns sentences into contexts; learns too, if its parameters require gradients.
     pub text_encoder: CLIPTextModel,
 }
 
@@ -81,8 +81,51 @@ pub struct EditBatch {
     pub image_latents: Tensor<4>,
     /// The pictures after, in the same shape, scaled as the sampler has them.
     pub latents: Tensor<4>,
-    /// The sentences: `[batch, tokens]`.
-    pub ids: Tensor<2, Int>,
+    /// What is to be done to them.
+    pub sentences: Sentences,
+}
+
+/// The sentences of a batch, and the empty one that takes the place of those that are dropped.
+#[derive(Debug, Clone)]
+pub enum Sentences {
+    /// For a text encoder that learns.
+    Ids {
+        /// Token ids: `[batch, tokens]`.
+        each: Tensor<2, Int>,
+        /// The empty sentence's: `[1, tokens]`.
+        empty: Tensor<2, Int>,
+    },
+    /// What a frozen text encoder made of them.
+    Contexts {
+        /// `[batch, tokens, width]`.
+        each: Tensor<3>,
+        /// The empty sentence's: `[1, tokens, width]`.
+        empty: Tensor<3>,
+    },
+}
+
+impl Sentences {
+    /// The contexts that the U-Net attends to, `[batch, tokens, width]`, dropped sentences emptied.
+    fn contexts(&self, text_encoder: &CLIPTextModel, kept: &[Kept]) -> Tensor<3> {
+        let keeps: Vec<f32> = kept
+            .iter()
+            .map(|kept| f32::from(u8::from(kept.text)))
+            .collect();
+        let mask = |device: &Device| {
+            Tensor::<3>::from_data(TensorData::new(keeps, [kept.len(), 1, 1]), device)
+        };
+        match self {
+            Self::Ids { each, empty } => {
+                let mask = mask(&each.device()).reshape([kept.len(), 1]).int();
+                let ids = each.clone() * mask.clone() + empty.clone() * (mask * -1 + 1);
+                text_encoder.forward(ids)
+            }
+            Self::Contexts { each, empty } => {
+                let mask = mask(&each.device());
+                each.clone() * mask.clone() + empty.clone() * (mask * -1.0 + 1.0)
+            }
+        }
+    }
 }
 
 /// What is random in a batch's loss.
@@ -125,8 +168,6 @@ impl EditDraws {
 impl EditLoss {
     /// The loss of a batch on the device of `networks`.
     ///
-    /// `null_ids`, `[1, tokens]`, is the empty sentence.
-    ///
     /// # Shapes
     ///
     /// - output: `[1]`
@@ -136,7 +177,6 @@ impl EditLoss {
         networks: &EditNetworks,
         schedule: &NoiseSchedule,
         batch: &EditBatch,
-        null_ids: &Tensor<2, Int>,
         draws: &EditDraws,
     ) -> Tensor<1> {
         let device = &batch.latents.device();
@@ -159,24 +199,18 @@ impl EditLoss {
             batch.latents.clone() * each(&|(m, _)| factors(m).0)
                 + noise.clone() * each(&|(m, _)| factors(m).1)
         };
-        let keep = |of: &dyn Fn(&Kept) -> bool| {
-            draws
-                .kept
-                .iter()
-                .map(|k| f64::from(u8::from(of(k))))
-                .collect::<Vec<_>>()
-        };
-        let image_latents =
-            batch.image_latents.clone() * per_example(keep(&|k| k.image).into_iter(), device);
-        let with_text: Tensor<2, Int> = per_example(keep(&|k| k.text).into_iter(), device)
-            .reshape([count, 1])
-            .int();
-        let ids = batch.ids.clone() * with_text.clone() + null_ids.clone() * (with_text * -1 + 1);
+        let keeps_image = draws
+            .kept
+            .iter()
+            .map(|kept| f64::from(u8::from(kept.image)));
+        let image_latents = batch.image_latents.clone() * per_example(keeps_image, device);
 
         let x = Tensor::cat(vec![mix(&|m| m.input), image_latents], 1);
         let timesteps: Vec<f32> = draws.timesteps.iter().map(|&t| t as f32).collect();
         let timesteps = Tensor::from_data(TensorData::new(timesteps, [count]), device);
-        let context = networks.text_encoder.forward(ids);
+        let context = batch
+            .sentences
+            .contexts(&networks.text_encoder, &draws.kept);
         let output = networks.unet.forward(x, timesteps, context);
         ((output - mix(&|m| m.target)).square() * each(&|(_, weight)| *weight)).mean()
     }

@@ -5,6 +5,7 @@
 //!
 //! - [`edit`] and [`autoencoder`]: what is learnt, as a loss of a batch; [`objective`]: its formulas;
 //! - [`Trainer`]: a step of any module, with [`adamw`], [`ema`] and a [`LearningRate`], and its state on disk;
+//! - [`lora`]: what is learnt beside weights that stay;
 //! - [`source`], [`pool`], [`tiles`]: from examples to batches, encoded once;
 //! - [`tokenizer`]: one learnt from sentences;
 //! - [`eval`]: how well a model edits what it has never seen.
@@ -31,6 +32,7 @@ mod check;
 pub mod edit;
 pub mod ema;
 pub mod eval;
+pub mod lora;
 pub mod objective;
 pub mod parameters;
 pub mod pictures;

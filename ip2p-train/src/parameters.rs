@@ -14,19 +14,31 @@ pub type Named = BTreeMap<String, Tensor<1>>;
 /// The values of all parameters of `module`.
 #[must_use]
 pub fn values<M: Module>(module: &M) -> Named {
-    collect(module, None)
+    collect(module, Wanted::Values)
+}
+
+/// The values of the parameters of `module` that are trained, which are those that a gradient is asked of.
+#[must_use]
+pub fn trained<M: Module>(module: &M) -> Named {
+    collect(module, Wanted::Trained)
 }
 
 /// Takes the gradients of the parameters of `module` out of `gradients`; a parameter that has none is left out.
 #[must_use]
 pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Named {
-    collect(module, Some(gradients))
+    collect(module, Wanted::Gradients(gradients))
 }
 
-/// The gradients where there are any to take, else the values.
-fn collect<M: Module>(module: &M, gradients: Option<&mut Gradients>) -> Named {
+/// What is collected of the parameters.
+enum Wanted<'a> {
+    Values,
+    Trained,
+    Gradients(&'a mut Gradients),
+}
+
+fn collect<M: Module>(module: &M, wanted: Wanted<'_>) -> Named {
     let mut walk = Collect {
-        gradients,
+        wanted,
         path: Vec::new(),
         named: Named::new(),
     };
@@ -35,7 +47,7 @@ fn collect<M: Module>(module: &M, gradients: Option<&mut Gradients>) -> Named {
 }
 
 struct Collect<'a> {
-    gradients: Option<&'a mut Gradients>,
+    wanted: Wanted<'a>,
     path: Vec<String>,
     named: Named,
 }
@@ -51,9 +63,10 @@ impl ModuleVisitor for Collect<'_> {
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         let value = parameter.val();
-        let found = match &mut self.gradients {
-            Some(gradients) => value.grad_remove(gradients),
-            None => Some(value.without_autodiff()),
+        let found = match &mut self.wanted {
+            Wanted::Values => Some(value.without_autodiff()),
+            Wanted::Trained => value.is_require_grad().then(|| value.without_autodiff()),
+            Wanted::Gradients(gradients) => value.grad_remove(gradients),
         };
         if let Some(found) = found {
             self.named.insert(self.path.join("."), flat(found));
@@ -61,7 +74,7 @@ impl ModuleVisitor for Collect<'_> {
     }
 }
 
-/// `module` with each parameter replaced by what `change` makes of its name and value.
+/// `module` with each parameter replaced by what `change` makes of its name and value; it is trained as before, or not.
 #[must_use]
 pub fn map<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) -> Tensor<1>) -> M {
     module.map(&mut Change {
@@ -70,19 +83,24 @@ pub fn map<M: Module>(module: M, change: impl FnMut(&str, Tensor<1>) -> Tensor<1
     })
 }
 
-/// `module` with these values.
+/// `module` with these values; a parameter that is not among them stays.
 ///
 /// # Panics
 ///
-/// If a parameter of `module` is not among them.
+/// If a value is of no parameter of `module`.
 #[must_use]
 pub fn with_values<M: Module>(module: M, values: &Named) -> M {
-    map(module, |name, _| {
-        let value = values.get(name);
-        value
-            .unwrap_or_else(|| panic!("there is no value for {name}"))
-            .clone()
-    })
+    let mut left: BTreeMap<&str, &Tensor<1>> = values
+        .iter()
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    let module = map(module, |name, value| {
+        left.remove(name).map_or(value, Clone::clone)
+    });
+    if let Some((name, _)) = left.first_key_value() {
+        panic!("there is no parameter {name}");
+    }
+    module
 }
 
 struct Change<F> {
@@ -102,13 +120,15 @@ impl<F: FnMut(&str, Tensor<1>) -> Tensor<1>> ModuleMapper for Change<F> {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.join(".");
         let (id, value, mapper) = parameter.consume();
-        let (shape, tracked, requires) =
-            (value.dims(), value.is_autodiff(), value.is_require_grad());
+        let (shape, requires) = (value.dims(), value.is_require_grad());
+        let strategy = value.gradient_checkpointing_strategy();
         let changed = (self.change)(&name, flat(value.without_autodiff())).reshape(shape);
-        let changed = match (tracked, requires) {
-            (false, _) => changed,
-            (true, false) => changed.autodiff(),
-            (true, true) => changed.autodiff().require_grad(),
+        let changed = match strategy {
+            None => changed,
+            Some(strategy) => changed
+                .autodiff()
+                .with_gradient_checkpointing_strategy(strategy)
+                .set_require_grad(requires),
         };
         Param::from_mapped_value(id, changed, mapper)
     }

@@ -1,23 +1,28 @@
-//! Encoded examples: made by a source, put through the frozen autoencoder and the tokenizer once, used several times.
+//! Encoded examples: made by a source, put through the frozen autoencoder, the tokenizer and a frozen text encoder once, used
+//! several times.
 //!
 //! A training step draws its batch from a window of shards that moves on: as the training goes, the oldest is forgotten and a
 //! new one made. Which window a step sees follows from the step alone, so a resumed training sees the same examples.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::f16;
 use image::RgbImage;
 use ip2p::Result;
 use ip2p::io::Tokenizer;
+use ip2p::models::clip::CLIPTextModel;
 use ip2p::models::vae::Autoencoder;
 use ip2p_data::{Example, Source};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::edit::EditBatch;
+use crate::edit::{EditBatch, Sentences};
 use crate::pictures::to_tensor;
+
+/// Pictures or sentences that are encoded side by side.
+const BATCH: usize = 16;
 
 /// How many examples there are at a time, and how fast they are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,51 +49,87 @@ impl Default for PoolOptions {
     }
 }
 
+/// What examples are encoded with.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoders<'a> {
+    /// Encodes the pictures.
+    pub vae: &'a Autoencoder,
+    /// Encodes the sentences.
+    pub tokenizer: &'a Tokenizer,
+    /// Encodes their tokens if it is frozen; if it learns, batches hold the tokens.
+    pub text_encoder: Option<&'a CLIPTextModel>,
+}
+
 /// Examples that have been encoded: of each, its numbers one after the other.
 #[derive(Debug)]
 struct Shard {
     image_latents: Vec<f16>,
     latents: Vec<f16>,
     ids: Vec<i64>,
+    contexts: Contexts,
+}
+
+/// What a frozen text encoder makes of a shard's sentences, of which many may be the same.
+#[derive(Debug, Default)]
+struct Contexts {
+    /// The contexts of different sentences, one after the other.
+    distinct: Vec<f16>,
+    /// Which of them each example has.
+    of: Vec<usize>,
 }
 
 /// A moving window of encoded examples.
 #[derive(Debug)]
 pub struct Pool<'a> {
     source: &'a dyn Source,
-    vae: &'a Autoencoder,
-    tokenizer: &'a Tokenizer,
+    encoders: Encoders<'a>,
     options: PoolOptions,
+    /// Where the batches are; its autodiff is that of the networks.
     device: Device,
+    empty_ids: Vec<i64>,
+    /// None if the text encoder learns.
+    empty_context: Option<Vec<f16>>,
     /// The shape of one example's latents.
     shape: [usize; 3],
     first: u64,
     window: VecDeque<Shard>,
 }
 
+/// An example of the window: its shard, and its number there.
+type Pick<'a> = (&'a Shard, usize);
+
 impl<'a> Pool<'a> {
     /// An empty window; it fills when the first batch is asked for.
-    #[must_use]
+    ///
+    /// Batches are made on `device`, which may have autodiff; the encoders are on one that has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the tokenizer.
     pub fn new(
         source: &'a dyn Source,
-        vae: &'a Autoencoder,
-        tokenizer: &'a Tokenizer,
+        encoders: Encoders<'a>,
         options: PoolOptions,
         device: &Device,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let empty_ids = encoders.tokenizer.encode("")?.ids;
+        let empty_context = encoders
+            .text_encoder
+            .map(|encoder| encode_sentences(encoder, &[&empty_ids], device));
+        Ok(Self {
             source,
-            vae,
-            tokenizer,
+            encoders,
             options,
             device: device.clone(),
+            empty_ids,
+            empty_context,
             shape: [0; 3],
             first: 0,
             window: VecDeque::new(),
-        }
+        })
     }
 
-    /// The batch of a step, on a device with autodiff.
+    /// The batch of a step.
     ///
     /// # Errors
     ///
@@ -96,30 +137,49 @@ impl<'a> Pool<'a> {
     pub fn batch(&mut self, step: u64, size: usize, seed: u64) -> Result<EditBatch> {
         self.move_to(step / self.options.stride)?;
         let mut rng = ip2p_data::rng(seed, step);
-        let numbers = self.shape.iter().product::<usize>();
-        let tokens = self.tokenizer.max_length();
-        let mut image_latents = Vec::with_capacity(size * numbers);
-        let mut latents = Vec::with_capacity(size * numbers);
-        let mut ids: Vec<i64> = Vec::with_capacity(size * tokens);
-        for _ in 0..size {
-            let shard = &self.window[rng.random_range(0..self.window.len())];
-            let at = rng.random_range(0..self.options.shard);
-            let part = at * numbers..(at + 1) * numbers;
-            image_latents.extend(shard.image_latents[part.clone()].iter().map(|x| x.to_f32()));
-            latents.extend(shard.latents[part].iter().map(|x| x.to_f32()));
-            ids.extend_from_slice(&shard.ids[at * tokens..(at + 1) * tokens]);
-        }
+        let picks: Vec<Pick<'_>> = (0..size)
+            .map(|_| {
+                let shard = &self.window[rng.random_range(0..self.window.len())];
+                (shard, rng.random_range(0..self.options.shard))
+            })
+            .collect();
         let [c, h, w] = self.shape;
-        let latent = |numbers: Vec<f32>| {
-            Tensor::<4>::from_data(TensorData::new(numbers, [size, c, h, w]), &self.device)
-                .autodiff()
+        let latents = |of: fn(&Shard) -> &[f16]| {
+            let length = c * h * w;
+            let each = picks.iter().map(|&(shard, at)| part(of(shard), at, length));
+            Tensor::<4>::from_data(to_f32(each, [size, c, h, w]), &self.device)
         };
-        let ids = TensorData::new(ids, [size, tokens]);
         Ok(EditBatch {
-            image_latents: latent(image_latents),
-            latents: latent(latents),
-            ids: Tensor::<2, Int>::from_data(ids, &self.device).autodiff(),
+            image_latents: latents(|shard| &shard.image_latents),
+            latents: latents(|shard| &shard.latents),
+            sentences: self.sentences(&picks),
         })
+    }
+
+    fn sentences(&self, picks: &[Pick<'_>]) -> Sentences {
+        let tokens = self.empty_ids.len();
+        let Some(empty) = &self.empty_context else {
+            let each = picks
+                .iter()
+                .flat_map(|&(shard, at)| part(&shard.ids, at, tokens));
+            let ids = |ids: Vec<i64>, count: usize| {
+                Tensor::<2, Int>::from_data(TensorData::new(ids, [count, tokens]), &self.device)
+            };
+            return Sentences::Ids {
+                each: ids(each.copied().collect(), picks.len()),
+                empty: ids(self.empty_ids.clone(), 1),
+            };
+        };
+        let width = empty.len() / tokens;
+        let each = picks.iter().map(|&(shard, at)| {
+            let contexts = &shard.contexts;
+            part(&contexts.distinct, contexts.of[at], empty.len())
+        });
+        let empty = std::iter::once(empty.as_slice());
+        Sentences::Contexts {
+            each: Tensor::from_data(to_f32(each, [picks.len(), tokens, width]), &self.device),
+            empty: Tensor::from_data(to_f32(empty, [1, tokens, width]), &self.device),
+        }
     }
 
     fn move_to(&mut self, first: u64) -> Result<()> {
@@ -137,13 +197,13 @@ impl<'a> Pool<'a> {
     }
 
     fn make(&mut self, index: u64) -> Result<Shard> {
-        const BATCH: usize = 16;
         let (count, size) = (self.options.shard as u64, self.options.size);
         let indices: Vec<u64> = (index * count..(index + 1) * count).collect();
         let mut shard = Shard {
             image_latents: Vec::new(),
             latents: Vec::new(),
             ids: Vec::new(),
+            contexts: Contexts::default(),
         };
         for indices in indices.chunks(BATCH) {
             let examples: Vec<Example> = indices
@@ -153,22 +213,75 @@ impl<'a> Pool<'a> {
             for example in &examples {
                 shard
                     .ids
-                    .extend(self.tokenizer.encode(&example.instruction)?.ids);
+                    .extend(self.encoders.tokenizer.encode(&example.instruction)?.ids);
             }
             let inputs = examples.iter().map(|example| &example.input);
             self.encode(inputs, &mut shard.image_latents);
             let edited = examples.iter().map(|example| &example.edited);
             self.encode(edited, &mut shard.latents);
         }
+        if let Some(encoder) = self.encoders.text_encoder {
+            shard.contexts = self.contexts(encoder, &shard.ids);
+        }
         Ok(shard)
     }
 
+    /// Encodes sentences, each once.
+    fn contexts(&self, encoder: &CLIPTextModel, ids: &[i64]) -> Contexts {
+        let mut distinct: Vec<&[i64]> = Vec::new();
+        let mut seen = HashMap::new();
+        let of = ids
+            .chunks(self.empty_ids.len())
+            .map(|sentence| {
+                *seen.entry(sentence).or_insert_with(|| {
+                    distinct.push(sentence);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let encoded = distinct
+            .chunks(BATCH)
+            .flat_map(|sentences| encode_sentences(encoder, sentences, &self.device));
+        Contexts {
+            distinct: encoded.collect(),
+            of,
+        }
+    }
+
     fn encode<'b>(&mut self, pictures: impl Iterator<Item = &'b RgbImage>, into: &mut Vec<f16>) {
-        let latents = self.vae.encode(to_tensor(pictures, &self.device));
+        let device = self.device.clone().without_autodiff();
+        let latents = self.encoders.vae.encode(to_tensor(pictures, &device));
         let [_, c, h, w] = latents.dims();
         self.shape = [c, h, w];
-        let numbers = latents.into_data();
-        let numbers = numbers.as_slice::<f32>().expect("latents are f32");
-        into.extend(numbers.iter().map(|&x| f16::from_f32(x)));
+        into.extend(to_f16(latents));
     }
+}
+
+/// The contexts of sentences of equal length, one after the other.
+fn encode_sentences(encoder: &CLIPTextModel, sentences: &[&[i64]], device: &Device) -> Vec<f16> {
+    let shape = [sentences.len(), sentences[0].len()];
+    let ids = TensorData::new(sentences.concat(), shape);
+    let ids = Tensor::<2, Int>::from_data(ids, &device.clone().without_autodiff());
+    to_f16(encoder.forward(ids)).collect()
+}
+
+fn to_f16<const D: usize>(tensor: Tensor<D>) -> impl Iterator<Item = f16> {
+    let numbers = tensor.into_data().try_into_vec::<f32>();
+    numbers
+        .expect("networks compute in f32")
+        .into_iter()
+        .map(f16::from_f32)
+}
+
+fn to_f32<'a, const D: usize>(
+    parts: impl Iterator<Item = &'a [f16]>,
+    shape: [usize; D],
+) -> TensorData {
+    let numbers: Vec<f32> = parts.flatten().map(|x| x.to_f32()).collect();
+    TensorData::new(numbers, shape)
+}
+
+/// Part number `at` of those of equal length that lie one after the other.
+fn part<T>(numbers: &[T], at: usize, length: usize) -> &[T] {
+    &numbers[at * length..(at + 1) * length]
 }

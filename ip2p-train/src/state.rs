@@ -1,7 +1,8 @@
 //! A training on disk: written beside and renamed, and resumed to the same weights as one that was never stopped.
 //!
-//! One safetensors file holds the weights, their average and AdamW's means, each under the parameter's name with a prefix; its
-//! metadata hold the counts. What is random in a training is a function of the seed and the step, so there is no more to it.
+//! One safetensors file holds the weights that are trained, their average and AdamW's means, each under the parameter's name
+//! with a prefix; its metadata hold the counts. What is random in a training is a function of the seed and the step, and what
+//! is frozen is in the checkpoint that it began with, so there is no more to it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -41,7 +42,7 @@ impl<M: Module> Trainer<M> {
                 tensors.insert(format!("{prefix}{name}"), data.as_bytes().to_vec());
             }
         };
-        add(VALUES, &parameters::values(&self.module));
+        add(VALUES, &parameters::trained(&self.module));
         add(MEANS, self.ema.means());
         add(FIRST, &first);
         add(SECOND, &second);
@@ -59,11 +60,11 @@ impl<M: Module> Trainer<M> {
         write(path, &bytes)
     }
 
-    /// Goes on from a file that [`Self::save`] wrote of a training of the same module.
+    /// Goes on from a file that [`Self::save`] wrote of a training of the same parameters.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, [`Error::Checkpoint`] if it is of another module or damaged.
+    /// [`Error::Io`] if the file cannot be read, [`Error::Checkpoint`] if it is of other parameters or damaged.
     pub fn resume(mut self, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
@@ -102,13 +103,7 @@ impl<M: Module> Trainer<M> {
                 .collect()
         };
         let values = named(VALUES);
-        for (name, value) in parameters::values(&self.module) {
-            if values.get(&name).map(Tensor::dims) != Some(value.dims()) {
-                return Err(wrong(format!(
-                    "{name}: is missing or of another size, so it is of another model"
-                )));
-            }
-        }
+        check_same(&parameters::trained(&self.module), &values).map_err(wrong)?;
         self.module = parameters::with_values(self.module, &values);
         self.ema = Ema::resumed(self.options.ema_decay, updates, named(MEANS));
         let time = usize::try_from(time).map_err(|error| wrong(error.to_string()))?;
@@ -116,6 +111,26 @@ impl<M: Module> Trainer<M> {
             .set_state(time, named(FIRST), named(SECOND))?;
         self.step = step;
         Ok(self)
+    }
+}
+
+/// Whether a state has just the parameters that are trained, or what is wrong with it.
+fn check_same(trained: &Named, found: &Named) -> std::result::Result<(), String> {
+    for (name, value) in trained {
+        if found.get(name).map(Tensor::dims) != Some(value.dims()) {
+            return Err(format!(
+                "{name}: is missing or of another size, so it is of another model, or of one of which other weights were trained"
+            ));
+        }
+    }
+    match found.keys().find(|name| !trained.contains_key(*name)) {
+        Some(name) => Err(format!(
+            "{name}: was trained when this state was written and is not now, {} of {}; train what was trained then, or \
+             begin anew in another output folder",
+            found.len() - trained.len(),
+            found.len()
+        )),
+        None => Ok(()),
     }
 }
 

@@ -70,12 +70,13 @@ pub struct Trainer<M> {
 }
 
 impl<M: Module> Trainer<M> {
-    /// Begins to train a module, which must be on a device with autodiff.
+    /// Begins to train a module, which must be on a device with autodiff: those of its parameters that require a gradient.
+    /// The others stay, and are neither averaged nor written with the state.
     #[must_use]
     pub fn new(module: M, options: TrainerOptions) -> Self {
         Self {
             optimiser: AdamW::new(options.adamw),
-            ema: Ema::new(options.ema_decay, parameters::values(&module)),
+            ema: Ema::new(options.ema_decay, parameters::trained(&module)),
             module,
             options,
             step: 0,
@@ -165,7 +166,7 @@ impl<M: Module> Trainer<M> {
         self.module = self
             .optimiser
             .step(self.module.clone(), gradients, report.learning_rate);
-        self.ema.update(parameters::values(&self.module));
+        self.ema.update(parameters::trained(&self.module));
         self.step += 1;
         report
     }

@@ -9,7 +9,7 @@ use ip2p::models::clip::CLIPTextConfig;
 use ip2p::models::unet::UNet2DConditionConfig;
 use ip2p::sched::NoiseSchedule;
 use ip2p_testing::{Golden, fixture};
-use ip2p_train::edit::{EditBatch, EditDraws, EditLoss, EditNetworks};
+use ip2p_train::edit::{EditBatch, EditDraws, EditLoss, EditNetworks, Sentences};
 use ip2p_train::objective::{Kept, LossWeight};
 use ip2p_train::parameters;
 
@@ -60,7 +60,10 @@ fn check(name: &str, prediction: PredictionType) {
     let batch = EditBatch {
         image_latents: golden.tensor("image_latents", &device),
         latents: golden.tensor("latents", &device),
-        ids: ids(&golden, "ids", &device),
+        sentences: Sentences::Ids {
+            each: ids(&golden, "ids", &device),
+            empty: ids(&golden, "null_ids", &device),
+        },
     };
     let loss = EditLoss {
         prediction,
@@ -69,8 +72,7 @@ fn check(name: &str, prediction: PredictionType) {
     };
     let schedule = NoiseSchedule::new(&CheckpointProfile::default()).unwrap();
     let networks = networks(&device);
-    let null_ids = ids(&golden, "null_ids", &device);
-    let found = loss.loss(&networks, &schedule, &batch, &null_ids, &draws(&golden));
+    let found = loss.loss(&networks, &schedule, &batch, &draws(&golden));
     golden.check_floats("loss", &[found.clone().into_scalar()]);
 
     let gradients = parameters::gradients(&networks, &mut found.backward());

@@ -6,6 +6,7 @@ use std::time::Instant;
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
+use ip2p_region::carry;
 use ip2p_sched::{Run, Schedule};
 
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
@@ -223,12 +224,21 @@ impl Steps<'_> {
         } else {
             denoised
         };
+        let profile = &self.editor.model.profile;
+        let latents = latents / profile.scaling_factor;
+        // The photos' own latents: what the autoencoder makes of a photo that nobody edited.
+        let unedited = self.conditions.image_latents.clone() / profile.image_latents_scale;
         let images = std::mem::take(&mut self.images);
         let mut edited = Vec::with_capacity(images.len());
-        for (image, latents) in images.into_iter().zip(latents.split(1, 0)) {
-            let photo = self
-                .editor
-                .decode(latents, &image, &self.settings.options, self.done)?;
+        let mut decoder = Decoder {
+            editor: self.editor,
+            options: &self.settings.options,
+            step: self.done,
+            unedited: None,
+        };
+        let pairs = latents.split(1, 0).into_iter().zip(unedited.split(1, 0));
+        for (image, (latents, unedited)) in images.into_iter().zip(pairs) {
+            let photo = decoder.give_back(&image, latents, unedited)?;
             let done = Done {
                 instruction: &image.instruction,
                 seed: image.seed,
@@ -253,36 +263,59 @@ impl Steps<'_> {
     }
 }
 
-impl Editor {
-    /// The picture of one image's latents, at the size that it is given back at.
-    fn decode(
-        &self,
-        latents: Tensor<4>,
+/// From latents to photos.
+struct Decoder<'a> {
+    editor: &'a Editor,
+    options: &'a EditOptions,
+    /// How many steps were made, for errors.
+    step: usize,
+    /// The photo that was decoded last as it was, which its variations share.
+    unedited: Option<(Arc<Photo>, RgbPicture)>,
+}
+
+impl Decoder<'_> {
+    /// The edited photo, at the size that it is given back at: from its latents, and from those of the photo as it was,
+    /// both unscaled.
+    fn give_back(
+        &mut self,
         image: &Image,
-        options: &EditOptions,
-        step: usize,
+        latents: Tensor<4>,
+        unedited: Tensor<4>,
     ) -> Result<Photo> {
-        let unscaled = (latents / self.model.profile.scaling_factor).cast(dtype(self.precision));
-        let rgb = self.vae.decode_with(unscaled.clone(), options.vae);
+        let after = self.decode(latents)?;
+        if self.options.keeps_model_size() {
+            return Ok(after.into());
+        }
+        if !self.options.carries_change() {
+            return restore(&after, &image.plan, &image.photo);
+        }
+        let before = match self.unedited.take() {
+            Some((photo, picture)) if Arc::ptr_eq(&photo, &image.photo) => picture,
+            _ => self.decode(unedited)?,
+        };
+        let photo = carry(&before, &after, &image.plan, &image.photo);
+        self.unedited = Some((Arc::clone(&image.photo), before));
+        photo
+    }
+
+    /// The picture of one image's latents.
+    fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
+        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.precision));
+        let unscaled = unscaled.cast(dtype);
+        let rgb = vae.decode_with(unscaled.clone(), self.options.vae);
         if !is_finite(&rgb) {
-            let layer = self.vae.first_non_finite(unscaled);
+            let layer = vae.first_non_finite(unscaled);
+            let layer = layer.unwrap_or_else(|| "decoder".into());
             return Err(Error::NotFinite {
-                what: format!(
-                    "the autoencoder's {}",
-                    layer.unwrap_or_else(|| "decoder".into())
-                ),
-                step,
-                advice: advice(dtype(self.precision)),
+                what: format!("the autoencoder's {layer}"),
+                step: self.step,
+                advice: advice(dtype),
             });
         }
-        let rounding = match options.compat {
+        let rounding = match self.options.compat {
             Compat::Original => Rounding::Truncate,
             _ => Rounding::Nearest,
         };
-        let picture = from_tensor(rgb.cast(FloatDType::F32), rounding)?;
-        if options.keeps_model_size() {
-            return Ok(picture.into());
-        }
-        restore(&picture, &image.plan, &image.photo)
+        from_tensor(rgb.cast(FloatDType::F32), rounding)
     }
 }

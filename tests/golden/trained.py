@@ -4,10 +4,14 @@
     cargo build --release
     venv/bin/python tests/golden/trained.py runs/mine/model examples/photo.jpg
 
-The checkpoint may be of any shape; the picture's sides must be multiples of what its networks ask for.
+    venv/bin/python tests/golden/trained.py runs/mine/model examples/photo.jpg --lora instruct-pix2pix
+
+The checkpoint may be of any shape; the picture's sides must be multiples of what its networks ask for. With `--lora`, diffusers
+opens the checkpoint that a low-rank adaptation began with, and the factors that lie beside `model`.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,21 +20,41 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline
 from full import INSTRUCTION, SAMPLERS, ours
+from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
+from safetensors import safe_open
 
 STEPS = 5
 TEXT_SCALE, IMAGE_SCALE = 3.0, 1.5
+
+
+def check_factors(unet, path):
+    """Every factor of the file is in the network, with the scale that the file says."""
+    with safe_open(path, "pt") as file:
+        keys = list(file.keys())
+        settings = json.loads(file.metadata()["lora_adapter_metadata"])
+    adapted = [module for module in unet.modules() if isinstance(module, BaseTunerLayer)]
+    assert 2 * len(adapted) == len(keys), (len(adapted), len(keys))
+    scale = settings["unet.lora_alpha"] / settings["unet.r"]
+    assert {module.scaling["default_0"] for module in adapted} == {scale}
+    print(f"{len(adapted)} layers adapted, the products counted {scale:g} times")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("photo", type=Path)
+    parser.add_argument("--lora", metavar="BASE", type=Path, help="the checkpoint that the adaptation began with")
     parser.add_argument("--ip2p", default=Path(__file__).parents[2] / "target/release/ip2p", type=Path)
     arguments = parser.parse_args()
-    pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-        arguments.folder, variant="fp16", dtype=torch.float32, safety_checker=None, requires_safety_checker=False
-    )
+    if arguments.lora:
+        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(arguments.lora, dtype=torch.float32)
+        pipeline.load_lora_weights(arguments.folder.parent)
+        check_factors(pipeline.unet, arguments.folder.parent / "pytorch_lora_weights.safetensors")
+    else:
+        pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            arguments.folder, variant="fp16", dtype=torch.float32
+        )
     config = pipeline.scheduler.config
     good = True
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ fn run() -> Value {
         "output": "out",
         "data": [{"source": "scenes"}],
         "batch": 2,
+        "train_text_encoder": true,
         "pool": {"shard": 4, "shards": 1, "size": 32},
         "loss": {"prediction": "v_prediction"},
         "trainer": {"steps": 2, "learning_rate": {"peak": 1e-4}},

@@ -44,6 +44,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::header::{Header, parse_header};
 pub use self::load::{LoadProgress, LoadReport};
+pub use self::names::{ParameterName, parameter_names};
 pub use self::save::save_weights;
 pub use self::summary::{
     CheckpointSummary, ComponentSummary, FileSummary, ModelKind, TensorSummary,
@@ -194,6 +195,19 @@ impl Checkpoint {
             Component::Unet => &self.unet,
             Component::Vae => &self.vae,
         }
+    }
+
+    /// Takes a network's config from here, not from its file: for a network that is made from another, and is not yet on the
+    /// disk.
+    #[must_use]
+    pub fn with_config(mut self, component: Component, json: impl Into<String>) -> Self {
+        let config = match component {
+            Component::TextEncoder => &mut self.text_encoder,
+            Component::Unet => &mut self.unet,
+            Component::Vae => &mut self.vae,
+        };
+        *config = json.into();
+        self
     }
 
     /// The text of `scheduler_config.json`.

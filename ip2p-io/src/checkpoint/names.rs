@@ -3,6 +3,9 @@
 //! The networks' fields are spelt like the keys that diffusers writes, so that a parameter's path *is* its key. What is
 //! left is bridged here, on either side, and nowhere else.
 
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
 use super::Component;
 
 /// The module type whose `weight` PyTorch stores transposed.
@@ -99,6 +102,52 @@ impl Place {
             .rev()
             .find(|container| container.starts_with("Struct:"))
             .map_or("", String::as_str)
+    }
+}
+
+/// A parameter of a network, by both of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterName {
+    /// Its path through the module, as a walk through it has it.
+    pub path: String,
+    /// The key that diffusers gives it.
+    pub key: String,
+    /// Its shape in the module.
+    pub shape: Vec<usize>,
+    /// Whether it is the matrix of a linear layer, which diffusers has transposed.
+    pub is_linear_weight: bool,
+}
+
+/// The parameters of a network, in the order of a walk through it; none draws its first values.
+#[must_use]
+pub fn parameter_names<M: Module>(module: &M) -> Vec<ParameterName> {
+    let mut names = Names::default();
+    module.visit(&mut names);
+    names.found
+}
+
+#[derive(Default)]
+struct Names {
+    place: Place,
+    found: Vec<ParameterName>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        self.found.push(ParameterName {
+            path: self.place.path.join("."),
+            key: self.place.key(),
+            shape: parameter.lazy_shape().to_vec(),
+            is_linear_weight: self.place.is_linear_weight(),
+        });
     }
 }
 

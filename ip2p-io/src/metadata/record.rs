@@ -79,6 +79,8 @@ pub struct EditRecord {
     pub model_size: Option<Size>,
     /// Whether the result was kept at that size.
     pub keep_model_size: bool,
+    /// Whose fine detail the result has, as the command spells it; records that do not say are of the model's.
+    pub detail: String,
     /// Whose picture was to be given, as the command spells it.
     pub compat: String,
     /// The number format of the weights.
@@ -116,6 +118,7 @@ impl Default for EditRecord {
             fit: FitPolicy::default(),
             model_size: None,
             keep_model_size: false,
+            detail: "model".into(),
             compat: "none".into(),
             precision: Precision::default(),
             device: None,

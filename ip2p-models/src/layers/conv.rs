@@ -69,6 +69,27 @@ impl Conv2dConfig {
 }
 
 impl Conv2d {
+    /// The same convolution of pictures with more channels; the weights of those that are new are zero.
+    ///
+    /// # Panics
+    ///
+    /// If `in_channels` is not more than it takes.
+    #[must_use]
+    pub fn widened(self, in_channels: usize) -> Self {
+        let weight = self.weight.map(|weight| {
+            let trained = weight.is_require_grad();
+            let [o, i, ..] = weight.dims();
+            assert!(i < in_channels, "it takes {i} channels already");
+            let [_, _, height, width] = weight.dims();
+            let options = (&weight.device(), weight.dtype());
+            let zeros = Tensor::zeros([o, in_channels - i, height, width], options);
+            // A parameter is no result of a computation.
+            let weight = Tensor::cat(vec![weight, zeros], 1).detach();
+            weight.set_require_grad(trained)
+        });
+        Self { weight, ..self }
+    }
+
     /// Convolves.
     ///
     /// # Shapes

@@ -57,6 +57,23 @@ impl UNet2DConditionModel {
         }
     }
 
+    /// The same network with more channels coming in, of which it makes nothing yet: the weights of those that are new are
+    /// zero.
+    ///
+    /// InstructPix2Pix begins its training so, with the four channels of the source picture; Brooks et al. (2023),
+    /// <https://arxiv.org/abs/2211.09800>, section 3.2.
+    ///
+    /// # Panics
+    ///
+    /// If `in_channels` is not more than it takes.
+    #[must_use]
+    pub fn widened(self, in_channels: usize) -> Self {
+        Self {
+            conv_in: self.conv_in.widened(in_channels),
+            ..self
+        }
+    }
+
     /// Predicts.
     ///
     /// The latents may have any size: where a level has an odd one, the way up comes back to it. Latents and context

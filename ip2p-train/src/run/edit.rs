@@ -1,104 +1,31 @@
-//! A training of the edit: of the U-Net and the text encoder, the autoencoder as it is.
+//! A training of the edit: of the U-Net and, if it is to learn, the text encoder; the autoencoder as it is.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use ip2p::io::{Checkpoint, Component, Tokenizer, save_weights};
-use ip2p::models::clip::CLIPTextConfig;
-use ip2p::models::unet::UNet2DConditionConfig;
-use ip2p::models::vae::{Autoencoder, AutoencoderConfig};
+use burn::module::Module;
+use burn::tensor::Device;
+use ip2p::io::{Checkpoint, Tokenizer, save_weights};
+use ip2p::models::vae::Autoencoder;
 use ip2p::sched::NoiseSchedule;
-use ip2p::{EditOptions, Editor, Error, Model, Precision, Result};
+use ip2p::{EditOptions, Editor, Error, Precision, Result};
 use ip2p_data::{Example, Source, sheet};
-use serde::{Deserialize, Serialize};
-
-use crate::check;
-use crate::edit::{EditDraws, EditLoss, EditNetworks};
-use crate::pictures::{from_photo, to_photo};
-use crate::pool::{Pool, PoolOptions};
-use crate::source::{self, SourceOptions};
-use crate::trainer::{StepReport, Trainer, TrainerOptions};
 
 use super::files::{copy_small_files, log};
-use super::save_every;
+use super::settings::EditRun;
+use super::start::Start;
+use super::widen::write_configs;
+use crate::edit::{EditDraws, EditNetworks};
+use crate::pictures::{from_photo, to_photo};
+use crate::pool::{Encoders, Pool};
+use crate::source;
+use crate::trainer::{StepReport, Trainer};
 
-/// The settings of a training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EditRun {
-    /// The checkpoint to begin with, a folder in diffusers' layout. Its autoencoder is used as it is; a U-Net or a text
-    /// encoder without weights begins at random.
-    pub model: PathBuf,
-    /// Where the training's state, its log and the trained checkpoint go.
-    pub output: PathBuf,
-    /// Where the examples come from.
-    #[serde(default)]
-    pub data: Vec<SourceOptions>,
-    /// Examples in a batch; `trainer.accumulate` of them make a step.
-    pub batch: usize,
-    /// What is random in the training follows from this, but for the first weights of a network that has none.
-    #[serde(default)]
-    pub seed: u64,
-    /// The encoded examples that are held.
-    #[serde(default)]
-    pub pool: PoolOptions,
-    /// What is learnt.
-    #[serde(default)]
-    pub loss: EditLoss,
-    /// How it is learnt.
-    pub trainer: TrainerOptions,
-    /// Steps from one saved state to the next: default 500.
-    #[serde(default = "save_every")]
-    pub save_every: u64,
-    /// Edits of other examples of the sources, made with every saved state and put on a sheet: default 8.
-    #[serde(default = "samples")]
-    pub samples: usize,
-}
-
-fn samples() -> usize {
-    8
-}
+/// What diffusers calls a file of low-rank factors.
+const LORA_FILE: &str = "pytorch_lora_weights.safetensors";
 
 /// What the seed of the sampled examples differs by from that of the training.
 const SAMPLES: u64 = 0x5A;
-
-impl EditRun {
-    /// Whether the settings make sense, and suit the checkpoint.
-    fn check(&self, model: &Model) -> Result<()> {
-        let pool = &self.pool;
-        check::at_least_one(&[
-            ("batch", self.batch as u64),
-            ("pool.shard", pool.shard as u64),
-            ("pool.shards", pool.shards as u64),
-            ("pool.stride", pool.stride),
-            ("pool.size", u64::from(pool.size)),
-            ("save_every", self.save_every),
-        ])?;
-        check::trainer(&self.trainer)?;
-        check::within(
-            "loss.condition_dropout",
-            self.loss.condition_dropout,
-            0.0,
-            1.0 / 3.0,
-        )?;
-        let step = model.size_step().required;
-        if !pool.size.is_multiple_of(step) {
-            let expected = format!("a multiple of {step}, as the networks ask for");
-            return Err(Error::setting("pool.size", expected, pool.size));
-        }
-        let prediction = model.profile().prediction;
-        if self.loss.prediction != prediction {
-            // As the file spells them.
-            let name = |prediction| serde_json::json!(prediction);
-            let expected = format!("{}, as the checkpoint's scheduler says", name(prediction));
-            let got = name(self.loss.prediction);
-            return Err(Error::setting("loss.prediction", expected, got));
-        }
-        Ok(())
-    }
-}
 
 /// A training under way.
 #[derive(Debug)]
@@ -108,6 +35,8 @@ pub struct EditTraining {
     vae: Autoencoder,
     tokenizer: Tokenizer,
     schedule: NoiseSchedule,
+    checkpoint: Checkpoint,
+    /// Where the networks are; it has autodiff.
     device: Device,
 }
 
@@ -116,45 +45,23 @@ impl EditTraining {
     ///
     /// # Errors
     ///
-    /// Those of [`Model::open`] and of loading its weights, and [`Trainer::resume`].
+    /// Those of [`Model::open`](ip2p::Model::open) and of loading its weights, and [`Trainer::resume`];
+    /// [`Error::InvalidSetting`] if the settings make no sense or do not suit the checkpoint.
     pub fn open(run: EditRun, device: &Device) -> Result<Self> {
-        let checkpoint = Checkpoint::open(&run.model)?;
-        let model = Model::from_checkpoint(checkpoint.clone())?;
-        run.check(&model)?;
-        let tracked = device.clone().autodiff();
-        let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
-        let (vae, _) = checkpoint.load(vae, Component::Vae, Precision::F32, &mut |_| ())?;
-        let unet = UNet2DConditionConfig::from_json(checkpoint.config(Component::Unet))?;
-        let text = CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?;
-        let has = |component: Component| {
-            let folder = run.model.join(component.name());
-            let files = fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut names = files.map(|file| file.file_name());
-            names.any(|name| name.to_string_lossy().ends_with(".safetensors"))
-        };
-        let mut unet = unet.init(&tracked);
-        if has(Component::Unet) {
-            (unet, _) = checkpoint.load(unet, Component::Unet, Precision::F32, &mut |_| ())?;
-        }
-        let mut text_encoder = text.init(&tracked);
-        if has(Component::TextEncoder) {
-            let component = Component::TextEncoder;
-            (text_encoder, _) =
-                checkpoint.load(text_encoder, component, Precision::F32, &mut |_| ())?;
-        }
-        let networks = EditNetworks { unet, text_encoder };
-        let mut trainer = Trainer::new(networks, run.trainer.clone());
+        let start = Start::open(&run, device)?;
+        let mut trainer = Trainer::new(start.networks, run.trainer.clone());
         let state = run.output.join("state.safetensors");
         if state.is_file() {
             trainer = trainer.resume(&state, device)?;
         }
         Ok(Self {
-            schedule: NoiseSchedule::new(model.profile())?,
-            tokenizer: checkpoint.tokenizer()?,
             run,
             trainer,
-            vae,
-            device: device.clone(),
+            vae: start.vae,
+            tokenizer: start.tokenizer,
+            schedule: start.schedule,
+            checkpoint: start.checkpoint,
+            device: start.device,
         })
     }
 
@@ -170,7 +77,7 @@ impl EditTraining {
         self.trainer.module()
     }
 
-    /// The networks with the average of their weights, without autodiff.
+    /// The networks with the average of their weights, without autodiff; what a low-rank adaptation adds is not merged.
     #[must_use]
     pub fn averaged(&self) -> EditNetworks {
         self.trainer.averaged()
@@ -204,14 +111,14 @@ impl EditTraining {
     ) -> Result<()> {
         let run = self.run.clone();
         fs::create_dir_all(&run.output).map_err(|error| Error::io(&run.output, error))?;
-        let null_ids = {
-            let ids = self.tokenizer.encode("")?.ids;
-            let length = ids.len();
-            Tensor::from_data(TensorData::new(ids, [1, length]), &self.device).autodiff()
+        let (vae, tokenizer) = (self.vae.clone(), self.tokenizer.clone());
+        let text_encoder = self.trainer.module().text_encoder.valid();
+        let encoders = Encoders {
+            vae: &vae,
+            tokenizer: &tokenizer,
+            text_encoder: (!run.train_text_encoder).then_some(&text_encoder),
         };
-        let vae = self.vae.clone();
-        let tokenizer = self.tokenizer.clone();
-        let mut pool = Pool::new(source, &vae, &tokenizer, run.pool, &self.device);
+        let mut pool = Pool::new(source, encoders, run.pool, &self.device)?;
         while self.trainer.steps_done() < last.min(run.trainer.steps) {
             let started = Instant::now();
             let step = self.trainer.steps_done();
@@ -233,7 +140,7 @@ impl EditTraining {
             let (loss, schedule) = (&run.loss, &self.schedule);
             let report = self.trainer.step(|networks, at| {
                 let (batch, draws) = &batches[at];
-                loss.loss(networks, schedule, batch, &null_ids, draws)
+                loss.loss(networks, schedule, batch, draws)
             });
             log(&run.output, &report, started.elapsed().as_secs_f64())?;
             progress(&report);
@@ -246,7 +153,7 @@ impl EditTraining {
         Ok(())
     }
 
-    /// Writes the state and the checkpoint as it is now, with the average of the weights.
+    /// Writes the state and the checkpoint as it is now, with the average of the weights, and what was added to them by itself.
     ///
     /// # Errors
     ///
@@ -256,7 +163,12 @@ impl EditTraining {
         self.trainer.save(output.join("state.safetensors"))?;
         let folder = output.join("model");
         copy_small_files(&self.run.model, &folder)?;
-        let averaged = self.trainer.averaged();
+        write_configs(&self.checkpoint, &self.run.model, &folder)?;
+        let mut averaged = self.trainer.averaged();
+        if let Some(lora) = &self.run.lora {
+            lora.save(&averaged.unet, output.join(LORA_FILE))?;
+            averaged = averaged.materialize();
+        }
         let network = |name: &str| folder.join(name);
         save_weights(
             &averaged.unet,
@@ -281,7 +193,10 @@ impl EditTraining {
         if run.samples == 0 {
             return Ok(());
         }
-        let editor = Editor::load(run.output.join("model"), &self.device)?;
+        let editor = Editor::load(
+            run.output.join("model"),
+            &self.device.clone().without_autodiff(),
+        )?;
         let source = source::open(&run.data, run.seed ^ SAMPLES)?;
         let options = EditOptions::default().with_seed(run.seed);
         let edited = (0..run.samples as u64)

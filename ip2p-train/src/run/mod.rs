@@ -1,11 +1,15 @@
 //! Whole trainings, from their settings to the trained checkpoint.
 //!
 //! A training is described by a JSON file and leaves in its output folder: `state.safetensors`, from which it resumes;
-//! `metrics.jsonl`, a line for each step; and the trained checkpoint, in diffusers' layout, under `model/`.
+//! `metrics.jsonl`, a line for each step; and the trained checkpoint, in diffusers' layout, under `model/`. What a low-rank
+//! adaptation has learnt is in that checkpoint, and by itself in `pytorch_lora_weights.safetensors`.
 
 mod autoencoder;
 mod edit;
 mod files;
+mod settings;
+mod start;
+mod widen;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +18,8 @@ use ip2p::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 pub use self::autoencoder::AutoencoderRun;
-pub use self::edit::{EditRun, EditTraining};
+pub use self::edit::EditTraining;
+pub use self::settings::EditRun;
 use crate::source;
 use crate::trainer::StepReport;
 
@@ -56,6 +61,18 @@ impl Run {
         match self {
             Self::Autoencoder(run) => &run.output,
             Self::Edit(run) => &run.output,
+        }
+    }
+
+    /// What a user might not expect of this training, a line each.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint cannot be read.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        match self {
+            Self::Autoencoder(_) => Ok(Vec::new()),
+            Self::Edit(run) => run.notes(),
         }
     }
 

@@ -1,69 +1,13 @@
-//! Whole trainings of a tiny network.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! From the first step to a checkpoint that edits.
 
-use std::path::Path;
-
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ip2p::core::PredictionType;
 use ip2p::{EditOptions, Editor, Photo};
 use ip2p_data::scene::Scenes;
 use ip2p_testing::fixture;
-use ip2p_train::parameters;
-use ip2p_train::pool::PoolOptions;
-use ip2p_train::run::{EditRun, EditTraining};
-use ip2p_train::{LearningRate, TrainerOptions};
+use ip2p_train::run::EditTraining;
 
-/// A training of the random network of the fixtures on very few examples.
-fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
-    EditRun {
-        model: fixture("tiny-taesd"),
-        output: output.to_owned(),
-        data: Vec::new(),
-        batch: 4,
-        seed: 3,
-        pool: PoolOptions {
-            shard: examples / 2,
-            shards: 2,
-            stride: 4,
-            size: 32,
-        },
-        loss: serde_json::from_str(r#"{"prediction": "v_prediction", "condition_dropout": 0.05}"#)
-            .unwrap(),
-        trainer: TrainerOptions {
-            steps,
-            learning_rate: LearningRate {
-                peak: 2e-3,
-                warm_up: 2,
-                floor: 1.0,
-            },
-            adamw: serde_json::from_str("{}").unwrap(),
-            max_grad_norm: Some(1.0),
-            ema_decay: 0.9,
-            accumulate: 1,
-        },
-        save_every: 5,
-        samples: 0,
-    }
-}
-
-fn weights(training: &EditTraining) -> Vec<(String, Vec<f32>)> {
-    let numbers = |tensor: &Tensor<1>| tensor.to_data().as_slice::<f32>().unwrap().to_vec();
-    let values = parameters::values(training.networks());
-    let means = parameters::values(&training.averaged());
-    let named = values.iter().chain(&means);
-    named
-        .map(|(name, value)| (name.clone(), numbers(value)))
-        .collect()
-}
-
-/// Trains until `steps`; the run itself may be longer, as of one that was killed.
-fn train(run: EditRun, until: u64) -> EditTraining {
-    let mut training = EditTraining::open(run, &Device::flex()).unwrap();
-    training
-        .train_until(until, &Scenes::new(5), &mut |_| ())
-        .unwrap();
-    training
-}
+use crate::{run, train, weights};
 
 #[test]
 fn a_resumed_training_comes_to_the_same_weights_as_one_that_was_never_stopped() {

@@ -1,0 +1,20 @@
+//! Where an edit is, and how it gets onto the photo: what leaves the rest alone.
+//!
+//! The model works on a small picture, and changes all of it a little. A user wants their photo back, at its own size and
+//! with its own detail, changed where the sentence speaks of it. Three things stand between:
+//!
+//! - [`Mask`]: where the photo may change, from a file, a box, a place or the model's own attention; [`composite`] keeps
+//!   every byte of the rest;
+//! - [`Place`]: the places that a sentence names, such as "in the top left corner";
+//! - [`carry`]: the change of the small picture, brought to the photo along the photo's own edges.
+//!
+//! Pictures and bytes only: no tensors, and nothing of this crate knows what made the edit.
+
+mod carry;
+mod mask;
+mod place;
+mod planes;
+
+pub use carry::carry;
+pub use mask::{Mask, composite};
+pub use place::Place;

@@ -1,0 +1,266 @@
+//! Low-rank adaptation: a network's matrices stay as they are, and the product of two narrow ones, which learn, is added.
+//!
+//! Hu et al. (2022), <https://arxiv.org/abs/2106.09685>: `W + alpha / rank · B A`. burn attaches such a product to any parameter,
+//! so that the networks know nothing of it, and merges it; what is ours is which parameters get one, by the names and rules
+//! of diffusers and PEFT, convolutions among them, and the file that diffusers reads.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use burn::module::{LoraAdapter, Module, Param, Reparameterizer};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use ip2p::io::{ParameterName, parameter_names, write_whole};
+use ip2p::{Error, Result};
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::check;
+use crate::parameters;
+
+/// What the seed of the first factors differs by from that of the training.
+const FACTORS: u64 = 0x10_2A;
+
+/// Which matrices are adapted, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoraOptions {
+    /// The width of the factors: default 4.
+    pub rank: usize,
+    /// The product counts `alpha / rank`: default as much as the rank.
+    pub alpha: Option<f64>,
+    /// The layers, linear or convolutions, by the ends of their names in diffusers: default the matrices of attention.
+    pub target_modules: Vec<String>,
+}
+
+impl Default for LoraOptions {
+    fn default() -> Self {
+        Self {
+            rank: 4,
+            alpha: None,
+            target_modules: ["to_q", "to_k", "to_v", "to_out.0"].map(Into::into).into(),
+        }
+    }
+}
+
+impl LoraOptions {
+    /// The numerator of the product's factor.
+    fn alpha(&self) -> f64 {
+        self.alpha.unwrap_or(self.rank as f64)
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if rank or alpha make no sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        check::at_least_one(&[
+            ("lora.rank", self.rank as u64),
+            ("lora.target_modules", self.target_modules.len() as u64),
+        ])?;
+        check::within("lora.alpha", self.alpha(), f64::MIN_POSITIVE, f64::MAX)
+    }
+
+    /// Whether a layer of this name in diffusers is adapted: PEFT's rule.
+    #[must_use]
+    pub fn adapts(&self, layer: &str) -> bool {
+        self.target_modules
+            .iter()
+            .any(|target| is_target(target, layer))
+    }
+
+    /// `module` with factors at the layers that are adapted, which alone require gradients.
+    ///
+    /// As in PEFT, A is drawn from a Kaiming-uniform distribution, `±1 / √fan_in`, and B is zero, so that the module computes what
+    /// it computed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if a setting makes no sense, or a name is of no linear layer and no convolution.
+    pub fn attach<M: Module>(&self, module: M, seed: u64) -> Result<M> {
+        self.check()?;
+        let names = parameter_names(&module);
+        let layers = || names.iter().filter_map(|name| Some((layer(name)?, name)));
+        for target in &self.target_modules {
+            if !layers().any(|(layer, _)| is_target(target, layer)) {
+                let expected = "the names of linear layers or convolutions of the network";
+                return Err(Error::setting("lora.target_modules", expected, target));
+            }
+        }
+        let paths = layers()
+            .filter(|(layer, _)| self.adapts(layer))
+            .map(|(_, name)| name.path.clone());
+        Ok(module.apply_reparameterization(Attach {
+            paths: paths.collect(),
+            rank: self.rank,
+            scale: self.alpha() / self.rank as f64,
+            rng: ip2p_data::rng(seed ^ FACTORS, 0),
+        }))
+    }
+
+    /// Writes the factors of a U-Net that [`Self::attach`] gave some, as diffusers' `load_lora_weights` reads them.
+    ///
+    /// A and B are `unet.<layer>.lora_A.weight` and `lora_B.weight` in PyTorch's layout; rank and alpha are in the metadata.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the file cannot be written: an earlier one of that name is then still what it was.
+    ///
+    /// # Panics
+    ///
+    /// If a factor is not `f32`.
+    pub fn save<M: Module>(&self, unet: &M, path: impl AsRef<Path>) -> Result<()> {
+        let values = parameters::values(unet);
+        let mut tensors = BTreeMap::new();
+        for name in &parameter_names(unet) {
+            let factor = |factor: &str| values.get(&format!("{}.lora.{factor}", name.path));
+            let (Some(layer), Some(a), Some(b)) = (layer(name), factor("a"), factor("b")) else {
+                continue;
+            };
+            for (factor, (shape, values)) in
+                ["A", "B"]
+                    .into_iter()
+                    .zip(self.in_pytorch(name, a.clone(), b.clone()))
+            {
+                let data = values.into_data();
+                assert_eq!(data.dtype(), DType::F32, "factors are f32");
+                let key = format!("unet.{layer}.lora_{factor}.weight");
+                tensors.insert(key, (shape, data.as_bytes().to_vec()));
+            }
+        }
+        let views = tensors.iter().map(|(key, (shape, bytes))| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            (key, view.expect("as many bytes as the shape has"))
+        });
+        let settings = json!({
+            "unet.r": self.rank,
+            "unet.lora_alpha": self.alpha(),
+            "unet.target_modules": self.target_modules,
+        });
+        let metadata = HashMap::from([
+            ("format".to_owned(), "pt".to_owned()),
+            ("lora_adapter_metadata".to_owned(), settings.to_string()),
+        ]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| Error::other("cannot put the factors together", error))?;
+        write_whole(path, &bytes)
+    }
+
+    /// A and B of a layer in PyTorch's layout, from burn's two factors.
+    fn in_pytorch(
+        &self,
+        weight: &ParameterName,
+        a: Tensor<1>,
+        b: Tensor<1>,
+    ) -> [(Vec<usize>, Tensor<2>); 2] {
+        let rank = self.rank;
+        let [rows, columns] = matrix(&weight.shape);
+        let (a, b) = (a.reshape([rows, rank]), b.reshape([rank, columns]));
+        match weight.shape[..] {
+            [_, i, height, width] => [
+                (vec![rank, i, height, width], b),
+                (vec![rows, rank, 1, 1], a),
+            ],
+            _ => [
+                (vec![rank, rows], a.transpose()),
+                (vec![columns, rank], b.transpose()),
+            ],
+        }
+    }
+}
+
+fn is_target(target: &str, layer: &str) -> bool {
+    let before = layer.strip_suffix(target);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// The name in diffusers of the linear layer or convolution that a parameter is the weight of.
+fn layer(name: &ParameterName) -> Option<&str> {
+    let is_convolution = name.shape.len() == 4;
+    (name.is_linear_weight || is_convolution)
+        .then(|| name.key.strip_suffix(".weight"))
+        .flatten()
+}
+
+/// Rows and columns of a weight as the matrix that the factors' product is added to.
+fn matrix(shape: &[usize]) -> [usize; 2] {
+    [shape[0], shape[1..].iter().product()]
+}
+
+/// Freezes each parameter, and gives those that are adapted their factors.
+///
+/// burn's `a · b` is added to the weight as it lies in the module: `[in, out]` of a linear layer, so that `a` is A transposed; and of
+/// a convolution `[out, in · height · width]`, so that `a` is B.
+struct Attach {
+    paths: BTreeSet<String>,
+    rank: usize,
+    scale: f64,
+    rng: ChaCha8Rng,
+}
+
+impl Attach {
+    fn uniform(&mut self, shape: [usize; 2], fan_in: usize, device: &Device) -> Tensor<2> {
+        #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let bound = (fan_in as f64).sqrt().recip() as f32;
+        let numbers: Vec<f32> = (0..shape[0] * shape[1])
+            .map(|_| self.rng.random_range(-bound..bound))
+            .collect();
+        Tensor::from_data(TensorData::new(numbers, shape), device)
+    }
+}
+
+impl Reparameterizer for Attach {
+    type Reparam = LoraAdapter;
+
+    fn reparameterize<const D: usize>(
+        &mut self,
+        path: &str,
+        weight: Param<Tensor<D>>,
+    ) -> (Param<Tensor<D>>, Option<LoraAdapter>) {
+        let weight = weight.set_require_grad(false);
+        if !self.paths.contains(path) {
+            return (weight, None);
+        }
+        let device = &weight.lazy_device();
+        let [rows, columns] = matrix(&weight.lazy_shape().to_vec());
+        let (down, up) = ([rows, self.rank], [self.rank, columns]);
+        let (a, b) = if D == 2 {
+            (self.uniform(down, rows, device), Tensor::zeros(up, device))
+        } else {
+            let b = self.uniform(up, columns, device);
+            (Tensor::zeros(down, device), b)
+        };
+        let adapter = LoraAdapter {
+            a: Param::from_tensor(a),
+            b: Param::from_tensor(b),
+            scale: self.scale,
+        };
+        (weight, Some(adapter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_whole_name_or_its_last_parts() {
+        let options = |target: &str| LoraOptions {
+            target_modules: vec![target.into()],
+            ..LoraOptions::default()
+        };
+        assert!(options("conv_in").adapts("conv_in"));
+        assert!(options("to_out.0").adapts("mid_block.attentions.0.attn1.to_out.0"));
+        assert!(!options("proj").adapts("time_emb_proj"));
+        assert!(!options("to_q").adapts("to_q.0"));
+    }
+
+    #[test]
+    fn alpha_is_the_rank_unless_it_is_said() {
+        let read = |text: &str| serde_json::from_str::<LoraOptions>(text).unwrap();
+        assert_eq!(read(r#"{"rank": 8}"#).alpha(), 8.0);
+        assert_eq!(read(r#"{"rank": 8, "alpha": 2}"#).alpha(), 2.0);
+        assert_eq!(read("{}"), LoraOptions::default());
+    }
+}
