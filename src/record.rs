@@ -1,7 +1,8 @@
 //! Between an edit's options and the record of it that a picture holds.
 
 use ip2p_core::{FitPlan, Precision, Result};
-use ip2p_io::EditRecord;
+use ip2p_io::{EditRecord, sha256};
+use ip2p_region::Mask;
 
 use crate::editor::Model;
 use crate::options::{EditOptions, OutputSize};
@@ -14,6 +15,8 @@ pub(crate) struct Done<'a> {
     /// The checkpoint's fingerprint, if it was asked for.
     pub(crate) model_hash: Option<&'a str>,
     pub(crate) plan: &'a FitPlan,
+    /// Where the photo could change, if not everywhere.
+    pub(crate) mask: Option<&'a Mask>,
     /// The steps that were made, and how many there would have been.
     pub(crate) steps: (usize, usize),
 }
@@ -55,6 +58,7 @@ pub(crate) fn record(
         model_size: Some(done.plan.model),
         keep_model_size: options.output_size == OutputSize::Model,
         detail: options.detail.to_string(),
+        mask_hash: done.mask.map(|mask| sha256(mask.weights())),
         compat: options.compat.to_string(),
         precision,
         ..EditRecord::default()

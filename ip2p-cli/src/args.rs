@@ -8,8 +8,11 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use ip2p::core::Region;
+use ip2p::region::Place;
 use ip2p::{
-    Compat, Detail, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, TargetSize,
+    Compat, Detail, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, Size,
+    TargetSize,
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
@@ -69,6 +72,9 @@ pub(crate) struct EditArgs {
     pub(crate) choice: ChoiceArgs,
 
     #[command(flatten)]
+    pub(crate) mask: MaskArgs,
+
+    #[command(flatten)]
     pub(crate) shared: SharedArgs,
 
     /// Repeat the edit that made this picture; options given here win.
@@ -99,10 +105,38 @@ pub(crate) struct ChoiceArgs {
     pub(crate) count: Option<usize>,
 }
 
+/// Where the photo may change. Outside a mask every byte of the result is the photo's.
+#[derive(Debug, Args)]
+pub(crate) struct MaskArgs {
+    /// Change the photo only where this picture is white, or opaque; several add up.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) mask: Vec<PathBuf>,
+
+    /// Change the photo only in this rectangle, in pixels from the top left; several add up, also with --mask.
+    #[arg(long, value_name = "X,Y,W,H", value_parser = region)]
+    pub(crate) mask_box: Vec<Region>,
+
+    /// Change the photo only at this place: "top left", "right", "centre"; with --mask or --mask-box, only where both are.
+    #[arg(long = "where", value_name = "PLACE")]
+    pub(crate) place: Option<Place>,
+
+    /// Change the photo only where the mask would have kept it.
+    #[arg(long)]
+    pub(crate) mask_invert: bool,
+
+    /// Soften the mask's edges over so many pixels to each side [default: 0, hard]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) mask_feather: u32,
+
+    /// Write the mask over the photo into this picture, to look at.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) save_mask: Option<PathBuf>,
+}
+
 /// What all commands that edit have in common.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The checkpoint: a folder as diffusers writes it.
+    /// The checkpoint: a folder as diffusers writes it [default: the small model that comes with ip2p]
     #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
     pub(crate) model: Option<PathBuf>,
 
@@ -195,6 +229,19 @@ pub(crate) struct ReportArgs {
     pub(crate) quiet: bool,
 }
 
+/// A rectangle: `X,Y,W,H`.
+fn region(text: &str) -> Result<Region, String> {
+    let numbers: Result<Vec<u32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    match numbers.as_deref() {
+        Ok(&[x, y, width, height]) if width > 0 && height > 0 => Ok(Region {
+            x,
+            y,
+            size: Size::new(width, height),
+        }),
+        _ => Err("four whole numbers were expected: X,Y,W,H, the width and height above 0".into()),
+    }
+}
+
 /// A value that is one of these names: clap lists them in its help, completions and errors.
 fn named<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
 where
@@ -247,7 +294,7 @@ pub(crate) enum TrainCommand {
 /// `ip2p train eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// The checkpoint: a folder as diffusers writes it.
+    /// The checkpoint: a folder as diffusers writes it [default: the small model that comes with ip2p]
     #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
     pub(crate) model: PathBuf,
 
@@ -314,6 +361,19 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_box_is_four_numbers() {
+        let expected = Region {
+            x: 1,
+            y: 2,
+            size: Size::new(30, 40),
+        };
+        assert_eq!(region("1, 2,30,40"), Ok(expected));
+        for text in ["", "1,2,3", "1,2,0,4", "1,2,3,-4", "1,2,3,4,5", "a,b,c,d"] {
+            assert!(region(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

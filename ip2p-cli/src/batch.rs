@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use ip2p::{EditOptions, Error, Model, Result};
+use ip2p::{EditOptions, Error, Result};
 use ip2p_batch::{Batch, Defaults, Event, Existing, Failure, Jobs, Made, Plan, write_page};
 use serde::Serialize;
 
 use crate::args::BatchArgs;
-use crate::edit::{apply, device_name, load, needed_model, stop_on_ctrl_c, take_some};
+use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
+use crate::model::open_model;
 use crate::progress::Progress;
 use crate::{exit, memory, output};
 
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         } else {
             Existing::Refuse
         });
-    let model = Model::open(needed_model(args.shared.model.clone())?)?;
+    let model = open_model(args.shared.model.as_deref(), args.report.quiet)?;
     let precision = args.shared.precision.unwrap_or_default();
     let progress = Progress::new(args.report.quiet);
     let spinner = progress.spinner("reading");

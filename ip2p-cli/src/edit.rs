@@ -13,6 +13,8 @@ use ip2p_batch::numbered;
 use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
+use crate::mask::mask;
+use crate::model::open_model;
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::{exit, memory};
@@ -36,7 +38,8 @@ pub(crate) use take_some;
 struct Job {
     input: PathBuf,
     instruction: String,
-    model: PathBuf,
+    /// None for the model that comes with ip2p.
+    model: Option<PathBuf>,
     options: EditOptions,
     precision: Precision,
     device: String,
@@ -84,8 +87,10 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     job.options.check()?;
     let outputs = outputs(args, &job)?;
     let photo = Photo::open(&job.input)?;
-    let request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
-    let model = Model::open(&job.model)?;
+    let mask = mask(&args.mask, &photo)?;
+    let mut request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
+    request.mask = mask.as_ref();
+    let model = open_model(job.model.as_deref(), args.report.quiet)?;
     model.check(&request, &job.options)?;
     let editor = load(model, &job.device, job.precision, progress)?;
     let load = started.elapsed();
@@ -134,6 +139,11 @@ fn job(args: &EditArgs) -> Result<Job> {
             Error::setting(name, "given: the picture of --from does not say", "nothing")
         })
     };
+    let masked = (record.as_ref()).is_some_and(|record| record.mask_hash.is_some());
+    if masked && !args.mask.is_given() {
+        let expected = "the mask of the edit that is repeated, which its picture does not hold";
+        return Err(Error::setting("mask", expected, "none"));
+    }
     let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let input = args
         .input
@@ -158,20 +168,11 @@ fn job(args: &EditArgs) -> Result<Job> {
     Ok(Job {
         input: needed("input", input)?.into(),
         instruction: needed("instruction", instruction)?,
-        model: needed_model(model.map(PathBuf::from))?,
+        model: model.map(PathBuf::from),
         options,
         precision,
         device: device_name(&args.shared),
         count: args.choice.count.unwrap_or(1),
-    })
-}
-
-/// The checkpoint's folder, or what to do about it.
-pub(crate) fn needed_model(folder: Option<PathBuf>) -> Result<PathBuf> {
-    folder.ok_or_else(|| {
-        let expected = "the folder of a checkpoint in diffusers layout (or the variable IP2P_MODEL), such as a copy of \
-                        timbrooks/instruct-pix2pix from the Hugging Face hub";
-        Error::setting("model", expected, "nothing")
     })
 }
 
@@ -197,7 +198,15 @@ fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> 
 
 /// Puts what the command line says over the options.
 pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
-    take!(options, args, schedule, guidance_rescale, noise, compat, detail);
+    take!(
+        options,
+        args,
+        schedule,
+        guidance_rescale,
+        noise,
+        compat,
+        detail
+    );
     take_some!(options, args, steps, sampler, size, negative, eta, fit);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {

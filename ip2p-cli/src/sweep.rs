@@ -8,7 +8,7 @@ use std::time::Instant;
 use ip2p::core::Rect;
 use ip2p::io::resize_lanczos;
 use ip2p::{
-    CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model, Photo,
+    CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Photo,
     Prepared, Result, RgbPicture, Size,
 };
 use ip2p_data::{Cell, sheet_of};
@@ -16,7 +16,8 @@ use ip2p_train::pictures::{from_photo, to_photo};
 use serde::Serialize;
 
 use crate::args::SweepArgs;
-use crate::edit::{apply, device_name, load, needed_model, stop_on_ctrl_c};
+use crate::edit::{apply, device_name, load, stop_on_ctrl_c};
+use crate::model::open_model;
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::{exit, memory};
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
     };
     ip2p::check_output(&sheet)?;
     let photo = Photo::open(&args.input)?;
-    let model = Model::open(needed_model(args.shared.model.clone())?)?;
+    let model = open_model(args.shared.model.as_deref(), args.report.quiet)?;
     let grid = Grid::of(args, model.profile())?;
     let mut options = EditOptions::default();
     apply(&mut options, &args.shared);

@@ -1,5 +1,6 @@
 //! The edit: the one place where the crates meet.
 
+mod masked;
 mod model;
 mod network;
 mod noise;

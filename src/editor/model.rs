@@ -102,6 +102,17 @@ impl Model {
         })
     }
 
+    /// The small model that comes with ip2p.
+    ///
+    /// # Errors
+    ///
+    /// None but those of a damaged build.
+    #[cfg(feature = "tiny")]
+    pub fn tiny() -> Result<Self> {
+        let files = ip2p_tiny::FILES.iter().copied();
+        Self::from_checkpoint(Checkpoint::from_memory("ip2p-tiny", files)?)
+    }
+
     /// Takes the checkpoint's conventions from here, not from its files.
     ///
     /// # Errors
@@ -175,6 +186,7 @@ impl Model {
             seed: options.seed,
             model_hash: None,
             plan: &plan,
+            mask: None,
             steps: (settings.steps, settings.steps),
         };
         Ok(record(self, precision, &settings, &done))
@@ -229,6 +241,17 @@ impl Editor {
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
         Model::open(folder)?.load(device, Precision::F32, &mut |_| ())
     }
+
+    /// The small model that comes with ip2p, in `f32`.
+    ///
+    /// # Errors
+    ///
+    /// None but those of a damaged build.
+    #[cfg(feature = "tiny")]
+    pub fn tiny(device: &Device) -> Result<Self> {
+        Model::tiny()?.load(device, Precision::F32, &mut |_| ())
+    }
+
     /// Loads a checkpoint whose files are in memory, in `f32`: see [`Checkpoint::from_memory`].
     ///
     /// # Errors

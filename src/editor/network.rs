@@ -5,6 +5,7 @@ use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
 
+use super::masked::Masked;
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
@@ -16,6 +17,8 @@ pub(crate) struct Conditions {
     pub(crate) uncond_context: Tensor<3>,
     /// The photos: `[batch, channels, height, width]` of the latents.
     pub(crate) image_latents: Tensor<4>,
+    /// Where the photos may change, if not everywhere.
+    pub(crate) masked: Option<Masked>,
 }
 
 impl Conditions {
@@ -66,7 +69,11 @@ impl Denoiser for GuidedNetwork<'_> {
                 outputs
             }
         };
-        denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)
+        let denoised = denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)?;
+        Ok(match &self.conditions.masked {
+            Some(masked) => masked.hold(denoised),
+            None => denoised,
+        })
     }
 }
 

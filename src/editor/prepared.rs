@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use ip2p_core::{Error, FitPlan, FitPolicy, Result, TargetSize};
 use ip2p_io::Photo;
+use ip2p_region::Mask;
 
+use super::masked::{Masked, mask_of};
 use super::network::{Conditions, advice, is_finite};
 use super::preview::LatentColours;
 use super::request::EditRequest;
@@ -101,6 +103,7 @@ impl Common {
 #[derive(Debug, Clone)]
 pub(super) struct PreparedImage {
     photo: Arc<Photo>,
+    mask: Option<Arc<Mask>>,
     plan: FitPlan,
     instruction: String,
     /// The first variation's seed, if the request says it.
@@ -113,6 +116,8 @@ pub(super) struct PreparedImage {
 #[derive(Debug)]
 pub(super) struct Image {
     pub(super) photo: Arc<Photo>,
+    /// Where it may change, at the photo's size.
+    pub(super) mask: Option<Arc<Mask>>,
     pub(super) plan: FitPlan,
     pub(super) instruction: String,
     pub(super) seed: u64,
@@ -129,11 +134,14 @@ impl PreparedImage {
     ) -> impl Iterator<Item = Self> {
         let shared = options.compat == Compat::Diffusers && request.variations > 1;
         let shared = shared.then(|| SHARED_GENERATOR.to_owned());
-        let warnings: Vec<_> = warnings.iter().cloned().chain(shared).collect();
+        let (mask, mask_warning) = mask_of(request);
+        let more = shared.into_iter().chain(mask_warning);
+        let warnings: Vec<_> = warnings.iter().cloned().chain(more).collect();
         let photo = Arc::new(request.photo.clone());
         let (instruction, first_seed) = (request.instruction.to_owned(), request.seed);
         (0..request.variations as u64).map(move |variation| Self {
             photo: Arc::clone(&photo),
+            mask: mask.clone(),
             plan,
             instruction: instruction.clone(),
             first_seed,
@@ -148,6 +156,7 @@ impl PreparedImage {
         warnings.extend(warning.map(ToOwned::to_owned));
         Image {
             photo: self.photo,
+            mask: self.mask,
             plan: self.plan,
             instruction: self.instruction,
             seed: self.first_seed.unwrap_or(seed).wrapping_add(self.variation),
@@ -212,15 +221,22 @@ impl Editor {
         let encode = started.elapsed();
 
         let images = requests.iter().zip(plans).zip(&warnings);
-        let images = images.flat_map(|((request, plan), warnings)| {
-            PreparedImage::variations(request, plan, options, warnings)
-        });
+        let images: Vec<_> = images
+            .flat_map(|((request, plan), warnings)| {
+                PreparedImage::variations(request, plan, options, warnings)
+            })
+            .collect();
+        let masks = images
+            .iter()
+            .map(|image| (image.mask.as_deref(), &image.plan));
+        let masked = Masked::new(masks, &image_latents, &self.model.profile)?;
         Ok(Prepared {
-            images: images.collect(),
+            images,
             conditions: Conditions {
                 context,
                 uncond_context,
                 image_latents,
+                masked,
             },
             colours: colours.into(),
             timings: Timings {

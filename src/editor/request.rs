@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ip2p_core::{Error, FitPlan, Result, SizeStep};
 use ip2p_io::Photo;
+use ip2p_region::Mask;
 
 use crate::settings::Settings;
 
@@ -22,6 +23,8 @@ pub struct EditRequest<'a> {
     pub variations: usize,
     /// The first picture's seed: default that of the options.
     pub seed: Option<u64>,
+    /// Where the photo may change: default everywhere. A mask of another size is fitted to the photo's.
+    pub mask: Option<&'a Mask>,
 }
 
 impl<'a> EditRequest<'a> {
@@ -33,6 +36,7 @@ impl<'a> EditRequest<'a> {
             instruction,
             variations: 1,
             seed: None,
+            mask: None,
         }
     }
 
@@ -50,14 +54,25 @@ impl<'a> EditRequest<'a> {
         self
     }
 
+    /// Changes the photo only where the mask says: elsewhere every byte of the result is the photo's.
+    #[must_use]
+    pub fn with_mask(mut self, mask: &'a Mask) -> Self {
+        self.mask = Some(mask);
+        self
+    }
+
     /// Checks the request, and plans how the photo is fitted to the model's size.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, or the photo of a size
-    /// that the settings do not allow.
+    /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, the photo of a size that
+    /// the settings do not allow, or the mask black all over.
     pub(super) fn plan(&self, settings: &Settings, step: SizeStep) -> Result<FitPlan> {
         check_words(self.instruction, self.variations)?;
+        if self.mask.is_some_and(|mask| mask.bounds().is_none()) {
+            let expected = "one with some white, where the photo may change";
+            return Err(Error::setting("mask", expected, "one that is all black"));
+        }
         settings.fit.plan(self.photo.size(), settings.size, step)
     }
 }

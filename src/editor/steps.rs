@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
-use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor, restore};
-use ip2p_region::carry;
+use ip2p_io::{Photo, RgbPicture, Rounding, fit, from_tensor, restore};
+use ip2p_region::{carry, composite};
 use ip2p_sched::{Run, Schedule};
 
+use super::masked::fitted;
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::NoiseSource;
 use super::plan::guidance;
@@ -244,6 +245,7 @@ impl Steps<'_> {
                 seed: image.seed,
                 model_hash: Some(&self.editor.fingerprint),
                 plan: &image.plan,
+                mask: image.mask.as_deref(),
                 steps: (self.done, self.schedule.steps().len()),
             };
             edited.push(Edited {
@@ -284,16 +286,36 @@ impl Decoder<'_> {
     ) -> Result<Photo> {
         let after = self.decode(latents)?;
         if self.options.keeps_model_size() {
-            return Ok(after.into());
+            return match &image.mask {
+                None => Ok(after.into()),
+                Some(mask) => {
+                    let photo = fit(&image.photo, &image.plan)?.into();
+                    composite(&photo, &after, &fitted(mask, &image.plan)?)
+                }
+            };
         }
+        let edited = self.at_photo_size(image, &after, unedited)?;
+        match &image.mask {
+            None => Ok(edited),
+            Some(mask) => composite(&image.photo, edited.rgb(), mask),
+        }
+    }
+
+    /// The whole edited photo at its own size, from the model's picture of it.
+    fn at_photo_size(
+        &mut self,
+        image: &Image,
+        after: &RgbPicture,
+        unedited: Tensor<4>,
+    ) -> Result<Photo> {
         if !self.options.carries_change() {
-            return restore(&after, &image.plan, &image.photo);
+            return restore(after, &image.plan, &image.photo);
         }
         let before = match self.unedited.take() {
             Some((photo, picture)) if Arc::ptr_eq(&photo, &image.photo) => picture,
             _ => self.decode(unedited)?,
         };
-        let photo = carry(&before, &after, &image.plan, &image.photo);
+        let photo = carry(&before, after, &image.plan, &image.photo);
         self.unedited = Some((Arc::clone(&image.photo), before));
         photo
     }

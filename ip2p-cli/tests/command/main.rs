@@ -8,6 +8,7 @@ mod edit;
 mod generate;
 mod inspect;
 mod interrupt;
+mod mask;
 mod refuse;
 mod sweep;
 mod train;

@@ -81,6 +81,8 @@ pub struct EditRecord {
     pub keep_model_size: bool,
     /// Whose fine detail the result has, as the command spells it; records that do not say are of the model's.
     pub detail: String,
+    /// SHA-256 of the mask's weights at the photo's size, if only a part of the photo could change.
+    pub mask_hash: Option<String>,
     /// Whose picture was to be given, as the command spells it.
     pub compat: String,
     /// The number format of the weights.
@@ -119,6 +121,7 @@ impl Default for EditRecord {
             model_size: None,
             keep_model_size: false,
             detail: "model".into(),
+            mask_hash: None,
             compat: "none".into(),
             precision: Precision::default(),
             device: None,
