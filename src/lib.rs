@@ -49,6 +49,8 @@
 //! | `wgpu` | `wgpu` | whichever of Vulkan, Metal, DirectX 12 and WebGPU there is |
 //! | `vulkan`, `metal`, `webgpu` | the same | that one |
 //! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
+//!
+//! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
 mod device;
 pub mod docs;

@@ -6,7 +6,7 @@
 //! - [`Mask`]: where the photo may change, from a file, a box, a place or the model's own attention; [`composite`] keeps
 //!   every byte of the rest;
 //! - [`Place`]: the places that a sentence names, such as "in the top left corner";
-//! - [`carry`]: the change of the small picture, brought to the photo along the photo's own edges.
+//! - [`carry()`]: the change of the small picture, brought to the photo along the photo's own edges.
 //!
 //! Pictures and bytes only: no tensors, and nothing of this crate knows what made the edit.
 
