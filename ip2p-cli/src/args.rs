@@ -294,7 +294,7 @@ pub(crate) enum TrainCommand {
 /// `ip2p train eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// The checkpoint: a folder as diffusers writes it [default: the small model that comes with ip2p]
+    /// The checkpoint: a folder as diffusers writes it.
     #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
     pub(crate) model: PathBuf,
 
