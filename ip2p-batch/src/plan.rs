@@ -126,7 +126,7 @@ pub(crate) fn plan(batch: Batch, model: &Model, precision: Precision) -> Result<
         }
         let planned = job.clone().and_then(|job| {
             let failed = |why: Error| {
-                let failure = Failure::new(&job.place, crate::run::message(&why));
+                let failure = Failure::new(&job.place, why.with_causes());
                 failure.with_outputs(job.outputs.clone())
             };
             let (to_make, key) = planner.job(&job).map_err(failed)?;

@@ -132,7 +132,7 @@ fn load_all(plan: &Plan, send: SyncSender<Vec<Loaded>>) {
         let photos = chunk
             .members
             .iter()
-            .map(|member| load(member).map_err(|error| message(&error)))
+            .map(|member| load(member).map_err(|error: Error| error.with_causes()))
             .collect();
         if send.send(photos).is_err() {
             return;
@@ -193,7 +193,7 @@ impl Work<'_> {
             match group.as_slice() {
                 _ if matches!(error, Error::Stopped) => return Err(error),
                 [] => {}
-                [(member, ..)] => self.fail(*member, &message(&error))?,
+                [(member, ..)] => self.fail(*member, &error.with_causes())?,
                 _ => {
                     let rest = group.split_off(group.len() / 2);
                     groups.push_front(rest);
@@ -302,15 +302,4 @@ fn tell(done: &mut Done, on_event: OnEvent<'_>, one: Written) -> Result<()> {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Stopped),
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn message(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
-        error.source()
-    });
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -9,7 +9,7 @@ use ip2p::{Edited, Error, PhotoFile, Result};
 use crate::jobs::Failure;
 use crate::manifest::{Made, Manifest, fingerprint};
 use crate::plan::{Plan, Planned};
-use crate::run::{Written, message};
+use crate::run::Written;
 use crate::shard::Shard;
 
 /// A picture that is to be written.
@@ -88,7 +88,7 @@ impl<'a> Writer<'a> {
                 Ok(made) => Ok(made),
                 // The format cannot hold this picture; it may hold others.
                 Err(error @ Error::Image { .. }) => {
-                    let failure = Failure::new(&planned.job.place, message(&error));
+                    let failure = Failure::new(&planned.job.place, error.with_causes());
                     Err(failure.with_outputs(vec![output]))
                 }
                 Err(error) => return Err(error),

@@ -31,14 +31,3 @@ pub(crate) fn code(error: &Error) -> ExitCode {
 pub(crate) fn tell(message: &str) {
     let _ = writeln!(stderr(), "{message}");
 }
-
-/// The error and its causes, in one line.
-pub(crate) fn message(error: &Error) -> String {
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
-        error.source()
-    });
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            exit::tell(&format!("error: {}", exit::message(&error)));
+            exit::tell(&format!("error: {}", error.with_causes()));
             exit::code(&error)
         }
     }

@@ -101,6 +101,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and its causes, in one line.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let causes =
+            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ")
+    }
+
     /// Says that `name` had the value `got` where only `expected` is allowed.
     #[expect(
         clippy::needless_pass_by_value,

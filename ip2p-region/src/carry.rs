@@ -12,7 +12,7 @@
 //! <https://arxiv.org/abs/1505.00996>. It leans towards the identity rather than to a constant: both sides of eq. 14 have
 //! `ε` added, so that an unchanged region gives the identity exactly.
 
-use ip2p_core::{Error, FitPlan, Rect, Region, Result, Size};
+use ip2p_core::{FitPlan, Rect, Region, Result, Size};
 use ip2p_io::{Photo, RgbPicture, resize_lanczos};
 use rayon::prelude::*;
 
@@ -35,30 +35,22 @@ type Change = Planes<12>;
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSetting`] if the plan is for a photo or pictures of another size.
+/// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if the plan is for a photo or pictures of another size.
 pub fn carry(
     before: &RgbPicture,
     after: &RgbPicture,
     plan: &FitPlan,
     photo: &Photo,
 ) -> Result<Photo> {
-    check_size("photo size", photo.size(), plan.photo)?;
-    check_size("picture size", before.size(), plan.model)?;
-    check_size("picture size", after.size(), plan.model)?;
+    plan.check_photo(photo.size())?;
+    plan.check_picture(before.size())?;
+    plan.check_picture(after.size())?;
     let region = plan.edited();
     let part = plan.edited_box();
     let size = working_size(part, region.size);
     let part = |picture| resize_lanczos(picture, part, size);
     let change = fit(&part(before), &part(after));
     Ok(photo.with_rgb(apply(&change, region, photo.rgb())))
-}
-
-fn check_size(name: &'static str, size: Size, planned: Size) -> Result<()> {
-    if size == planned {
-        Ok(())
-    } else {
-        Err(Error::setting(name, format!("{planned}, as planned"), size))
-    }
 }
 
 /// The size that the functions are fitted at: that of the model's pixels, or the photo's where those are fewer.

@@ -1,6 +1,6 @@
 //! A plan, and its inverse: which pixels of the photo the model's picture stands for.
 
-use crate::Size;
+use crate::{Error, Result, Size};
 
 /// A rectangle in pixels, whose edges may lie between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,10 +106,36 @@ impl FitPlan {
         }
     }
 
+    /// Whether the plan is for a photo of this size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if not.
+    pub fn check_photo(&self, size: Size) -> Result<()> {
+        check_size("photo size", size, self.photo)
+    }
+
+    /// Whether the model's pictures have this size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if not.
+    pub fn check_picture(&self, size: Size) -> Result<()> {
+        check_size("picture size", size, self.model)
+    }
+
     /// Whether the model's picture has pixels that stand for none of the photo's.
     #[must_use]
     pub fn is_padded(&self) -> bool {
         self.resized != self.model
+    }
+}
+
+fn check_size(name: &'static str, size: Size, planned: Size) -> Result<()> {
+    if size == planned {
+        Ok(())
+    } else {
+        Err(Error::setting(name, format!("{planned}, as planned"), size))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pixels of a [`FitPlan`]: photo to model's picture, and back onto the photo.
 
-use ip2p_core::{Error, FitPlan, Result, Size};
+use ip2p_core::{FitPlan, Result, Size};
 
 use super::rgb::{CHANNELS, RgbPicture};
 use super::{Photo, resize_lanczos};
@@ -11,9 +11,9 @@ use super::{Photo, resize_lanczos};
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSetting`] if the plan is for a photo of another size.
+/// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if the plan is for a photo of another size.
 pub fn fit(photo: &Photo, plan: &FitPlan) -> Result<RgbPicture> {
-    check_size("photo size", photo.size(), plan.photo)?;
+    plan.check_photo(photo.size())?;
     let resized = resize_lanczos(photo.rgb(), plan.source, plan.resized);
     if plan.is_padded() {
         Ok(pad(&resized, plan.offset, plan.model))
@@ -28,10 +28,10 @@ pub fn fit(photo: &Photo, plan: &FitPlan) -> Result<RgbPicture> {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidSetting`] if the plan is for a photo or a picture of another size.
+/// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if the plan is for a photo or a picture of another size.
 pub fn restore(picture: &RgbPicture, plan: &FitPlan, photo: &Photo) -> Result<Photo> {
-    check_size("photo size", photo.size(), plan.photo)?;
-    check_size("picture size", picture.size(), plan.model)?;
+    plan.check_photo(photo.size())?;
+    plan.check_picture(picture.size())?;
     let region = plan.edited();
     let patch = resize_lanczos(picture, plan.edited_box(), region.size);
     let rgb = if region.size == photo.size() {
@@ -42,14 +42,6 @@ pub fn restore(picture: &RgbPicture, plan: &FitPlan, photo: &Photo) -> Result<Ph
         rgb
     };
     Ok(photo.with_rgb(rgb))
-}
-
-fn check_size(name: &'static str, size: Size, planned: Size) -> Result<()> {
-    if size == planned {
-        Ok(())
-    } else {
-        Err(Error::setting(name, format!("{planned}, as planned"), size))
-    }
 }
 
 /// Lays a picture into a larger one, which it fills up with its mirror images.
