@@ -61,6 +61,9 @@ pub struct EditLoss {
     pub timesteps: TimestepDensity,
     /// The share of examples that lose the sentence, of those that lose the picture, and of those that lose both: 0.05 each.
     pub condition_dropout: f64,
+    /// How much more than the rest of the picture the part that is edited counts, where the example says which that is: default
+    /// 0, alike. The weights of an example are divided by their mean, so that small edits count as much as large ones.
+    pub edit_weight: f64,
 }
 
 impl Default for EditLoss {
@@ -70,6 +73,7 @@ impl Default for EditLoss {
             weight: LossWeight::Uniform,
             timesteps: TimestepDensity::Uniform,
             condition_dropout: 0.05,
+            edit_weight: 0.0,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct EditBatch {
     pub image_latents: Tensor<4>,
     /// The pictures after, in the same shape, scaled as the sampler has them.
     pub latents: Tensor<4>,
+    /// How much of each latent pixel is edited: 0 to 1, `[batch, 1, height, width]`.
+    pub mask: Tensor<4>,
     /// What is to be done to them.
     pub sentences: Sentences,
 }
@@ -212,7 +218,15 @@ impl EditLoss {
             .sentences
             .contexts(&networks.text_encoder, &draws.kept);
         let output = networks.unet.forward(x, timesteps, context);
-        ((output - mix(&|m| m.target)).square() * each(&|(_, weight)| *weight)).mean()
+        let error = (output - mix(&|m| m.target)).square();
+        (error * each(&|(_, weight)| *weight) * self.pixel_weights(&batch.mask)).mean()
+    }
+
+    /// How much each latent pixel counts, 1 on the mean of each example: `[batch, 1, height, width]`.
+    fn pixel_weights(&self, mask: &Tensor<4>) -> Tensor<4> {
+        let weights = mask.clone() * self.edit_weight + 1.0;
+        let mean = weights.clone().mean_dims(&[2, 3]);
+        weights / mean
     }
 }
 
@@ -225,4 +239,27 @@ fn per_example(values: impl Iterator<Item = f64>, device: &Device) -> Tensor<4> 
     let values: Vec<f32> = values.map(|value| value as f32).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count, 1, 1, 1]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_counts_more_than_the_rest_and_every_example_alike() {
+        let device = Device::flex();
+        let loss = EditLoss {
+            edit_weight: 6.0,
+            ..EditLoss::default()
+        };
+        let mask = [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5]];
+        let mask = Tensor::<2>::from_data(mask, &device).reshape([2, 1, 2, 2]);
+        let weights: Vec<f32> = loss
+            .pixel_weights(&mask)
+            .into_data()
+            .try_into_vec()
+            .unwrap();
+        // Of the first: 7, 1, 1, 1 over their mean of 2.5.
+        assert_eq!(weights, [2.8, 0.4, 0.4, 0.4, 1.0, 1.0, 1.0, 1.0]);
+    }
 }

@@ -8,7 +8,8 @@ use std::collections::{HashMap, VecDeque};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::f16;
-use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use image::{GrayImage, RgbImage};
 use ip2p::Result;
 use ip2p::io::Tokenizer;
 use ip2p::models::clip::CLIPTextModel;
@@ -65,6 +66,8 @@ pub struct Encoders<'a> {
 struct Shard {
     image_latents: Vec<f16>,
     latents: Vec<f16>,
+    /// How much of each latent pixel is edited.
+    masks: Vec<f16>,
     ids: Vec<i64>,
     contexts: Contexts,
 }
@@ -144,14 +147,15 @@ impl<'a> Pool<'a> {
             })
             .collect();
         let [c, h, w] = self.shape;
-        let latents = |of: fn(&Shard) -> &[f16]| {
-            let length = c * h * w;
+        let planes = |count: usize, of: fn(&Shard) -> &[f16]| {
+            let length = count * h * w;
             let each = picks.iter().map(|&(shard, at)| part(of(shard), at, length));
-            Tensor::<4>::from_data(to_f32(each, [size, c, h, w]), &self.device)
+            Tensor::<4>::from_data(to_f32(each, [size, count, h, w]), &self.device)
         };
         Ok(EditBatch {
-            image_latents: latents(|shard| &shard.image_latents),
-            latents: latents(|shard| &shard.latents),
+            image_latents: planes(c, |shard| &shard.image_latents),
+            latents: planes(c, |shard| &shard.latents),
+            mask: planes(1, |shard| &shard.masks),
             sentences: self.sentences(&picks),
         })
     }
@@ -202,6 +206,7 @@ impl<'a> Pool<'a> {
         let mut shard = Shard {
             image_latents: Vec::new(),
             latents: Vec::new(),
+            masks: Vec::new(),
             ids: Vec::new(),
             contexts: Contexts::default(),
         };
@@ -219,11 +224,27 @@ impl<'a> Pool<'a> {
             self.encode(inputs, &mut shard.image_latents);
             let edited = examples.iter().map(|example| &example.edited);
             self.encode(edited, &mut shard.latents);
+            for example in &examples {
+                shard.masks.extend(self.latent_mask(example.mask.as_ref()));
+            }
         }
         if let Some(encoder) = self.encoders.text_encoder {
             shard.contexts = self.contexts(encoder, &shard.ids);
         }
         Ok(shard)
+    }
+
+    /// How much of each latent pixel lies under a mask; all of it without one.
+    fn latent_mask(&self, mask: Option<&GrayImage>) -> Vec<f16> {
+        let [_, h, w] = self.shape;
+        let Some(mask) = mask else {
+            return vec![f16::ONE; h * w];
+        };
+        let side =
+            |pixels: usize| u32::try_from(pixels).expect("latents are smaller than pictures");
+        let small = resize(mask, side(w), side(h), FilterType::Triangle);
+        let share = |byte: &u8| f16::from_f32(f32::from(*byte) / 255.0);
+        small.as_raw().iter().map(share).collect()
     }
 
     /// Encodes sentences, each once.

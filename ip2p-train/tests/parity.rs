@@ -57,9 +57,12 @@ fn draws(golden: &Golden) -> EditDraws {
 fn check(name: &str, prediction: PredictionType) {
     let mut golden = Golden::open(&format!("train/{name}"));
     let device = Device::flex().autodiff();
+    let latents: Tensor<4> = golden.tensor("latents", &device);
+    let [count, _, height, width] = latents.dims();
     let batch = EditBatch {
         image_latents: golden.tensor("image_latents", &device),
-        latents: golden.tensor("latents", &device),
+        latents,
+        mask: Tensor::ones([count, 1, height, width], &device),
         sentences: Sentences::Ids {
             each: ids(&golden, "ids", &device),
             empty: ids(&golden, "null_ids", &device),

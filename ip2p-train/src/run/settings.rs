@@ -107,6 +107,7 @@ impl EditRun {
             0.0,
             1.0 / 3.0,
         )?;
+        check::within("loss.edit_weight", self.loss.edit_weight, 0.0, 1e4)?;
         let step = model.size_step().required;
         if !pool.size.is_multiple_of(step) {
             let expected = format!("a multiple of {step}, as the networks ask for");

@@ -83,6 +83,7 @@ fn cached_contexts_give_the_loss_and_the_gradients_of_a_text_encoder_that_runs()
         let batch = EditBatch {
             image_latents: latents.clone(),
             latents: latents.clone() * 0.5,
+            mask: Tensor::ones([40, 1, 4, 4], &device),
             sentences,
         };
         let found = loss.loss(networks, &schedule, &batch, &draws);
