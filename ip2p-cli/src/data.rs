@@ -30,7 +30,7 @@ pub(crate) fn run(args: &DataArgs) -> Result<()> {
         Some(folder) => SourceKind::Photos {
             folder: folder.clone(),
         },
-        None => SourceKind::Scenes,
+        None => SourceKind::scenes(),
     };
     let source = source::open(&[SourceOptions { kind, share: 1.0 }], *seed)?;
     let examples: Vec<_> = (0..*count)

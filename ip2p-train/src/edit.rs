@@ -1,10 +1,13 @@
 //! The objective of InstructPix2Pix: from the noisy latents of the edited picture, those of the picture before and the
 //! sentence, the network is to find the noise.
 
+use std::fmt;
+
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use ip2p::core::{NoiseGenerator, NoiseKind, PredictionType};
 use ip2p::models::clip::CLIPTextModel;
+use ip2p::models::layers::Conv2d;
 use ip2p::models::unet::UNet2DConditionModel;
 use ip2p::sched::NoiseSchedule;
 use rand::RngExt;
@@ -19,6 +22,8 @@ pub struct EditNetworks {
     pub unet: UNet2DConditionModel,
     /// Turns sentences into contexts; learns too, if its parameters require gradients.
     pub text_encoder: CLIPTextModel,
+    /// Tells from what the U-Net's last block gives where the edit is; not part of the checkpoint.
+    pub mask_head: Option<Conv2d>,
 }
 
 /// How the noise level of a training example is drawn.
@@ -64,6 +69,12 @@ pub struct EditLoss {
     /// How much more than the rest of the picture the part that is edited counts, where the example says which that is: default
     /// 0, alike. The weights of an example are divided by their mean, so that small edits count as much as large ones.
     pub edit_weight: f64,
+    /// How much it counts that the U-Net's last block knows where the edit is, as a layer of its own reads there; default 0, and no
+    /// such layer.
+    ///
+    /// The layer is left behind at the end. It is there for what it teaches the others: to find what a sentence names is the hard part
+    /// of a local edit, and the error of the picture says little of it.
+    pub mask_weight: f64,
 }
 
 impl Default for EditLoss {
@@ -74,6 +85,7 @@ impl Default for EditLoss {
             timesteps: TimestepDensity::Uniform,
             condition_dropout: 0.05,
             edit_weight: 0.0,
+            mask_weight: 0.0,
         }
     }
 }
@@ -217,9 +229,22 @@ impl EditLoss {
         let context = batch
             .sentences
             .contexts(&networks.text_encoder, &draws.kept);
-        let output = networks.unet.forward(x, timesteps, context);
+        let mut features = None;
+        let mut observe = |layer: fmt::Arguments<'_>, x: &Tensor<4>| {
+            if networks.mask_head.is_some() && layer.to_string().starts_with("up_blocks") {
+                features = Some(x.clone()); // the last of them stays
+            }
+        };
+        let output = (networks.unet).forward_observed(x, timesteps, context, &mut observe);
         let error = (output - mix(&|m| m.target)).square();
-        (error * each(&|(_, weight)| *weight) * self.pixel_weights(&batch.mask)).mean()
+        let weights = self.pixel_weights(&batch.mask);
+        let loss = (error * each(&|(_, weight)| *weight) * weights.clone()).mean();
+        let (Some(head), Some(features)) = (&networks.mask_head, features) else {
+            return loss;
+        };
+        let told = (draws.kept.iter()).map(|kept| f64::from(u8::from(kept.text && kept.image)));
+        let missed = cross_entropy(head.forward(features), batch.mask.clone());
+        loss + (missed * weights * per_example(told, device)).mean() * self.mask_weight
     }
 
     /// How much each latent pixel counts, 1 on the mean of each example: `[batch, 1, height, width]`.
@@ -228,6 +253,12 @@ impl EditLoss {
         let mean = weights.clone().mean_dims(&[2, 3]);
         weights / mean
     }
+}
+
+/// The cross entropy of shares, `target`, and the probabilities whose logits are `logits`.
+fn cross_entropy(logits: Tensor<4>, target: Tensor<4>) -> Tensor<4> {
+    let softplus = (logits.clone().abs().neg().exp() + 1.0).log();
+    activation::relu(logits.clone()) - logits * target + softplus
 }
 
 /// One number for each example, to be multiplied with `[batch, channels, height, width]`.
@@ -261,5 +292,28 @@ mod tests {
             .unwrap();
         // Of the first: 7, 1, 1, 1 over their mean of 2.5.
         assert_eq!(weights, [2.8, 0.4, 0.4, 0.4, 1.0, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn cross_entropy_is_its_formula_and_finite_far_out() {
+        let device = Device::flex();
+        let of =
+            |numbers: [f32; 4]| Tensor::<1>::from_floats(numbers, &device).reshape([1, 1, 2, 2]);
+        let found: Vec<f32> =
+            cross_entropy(of([0.7, -1.3, 200.0, -200.0]), of([0.25, 1.0, 0.0, 1.0]))
+                .into_data()
+                .try_into_vec()
+                .unwrap();
+        let formula = |logit: f64, target: f64| {
+            let share = 1.0 / (1.0 + (-logit).exp());
+            -target * share.ln() - (1.0 - target) * (1.0 - share).ln()
+        };
+        let expected = [formula(0.7, 0.25), formula(-1.3, 1.0), 200.0, 200.0];
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-6 * expected,
+                "{found} {expected}"
+            );
+        }
     }
 }

@@ -30,7 +30,17 @@ fn one() -> f64 {
 #[serde(tag = "source", rename_all = "kebab-case")]
 pub enum SourceKind {
     /// Drawn scenes, their objects and the whole picture edited.
-    Scenes,
+    Scenes {
+        /// Of so many as these three together, how many have an edit of one object: default 60.
+        #[serde(default = "local")]
+        local: u32,
+        /// How many have one of the whole picture: default 25.
+        #[serde(default = "global")]
+        global: u32,
+        /// How many have two or three edits: default 15.
+        #[serde(default = "chained")]
+        chained: u32,
+    },
     /// Crops of the photographs in a folder, the whole picture edited.
     Photos {
         /// The folder.
@@ -64,10 +74,37 @@ fn yes() -> bool {
     true
 }
 
+fn local() -> u32 {
+    Scenes::WEIGHTS[0]
+}
+
+fn global() -> u32 {
+    Scenes::WEIGHTS[1]
+}
+
+fn chained() -> u32 {
+    Scenes::WEIGHTS[2]
+}
+
 impl SourceKind {
+    /// Drawn scenes with as many edits of each kind as [`Scenes::new`] has.
+    #[must_use]
+    pub fn scenes() -> Self {
+        let [local, global, chained] = Scenes::WEIGHTS;
+        Self::Scenes {
+            local,
+            global,
+            chained,
+        }
+    }
+
     fn open(&self, seed: u64) -> Result<Box<dyn Source>> {
         Ok(match self {
-            Self::Scenes => Box::new(Scenes::new(seed)),
+            Self::Scenes {
+                local,
+                global,
+                chained,
+            } => Box::new(Scenes::new(seed).with_weights(*local, *global, *chained)),
             Self::Photos { folder } => Box::new(Photos::open(folder, seed)?),
             Self::Folder { path, split, flips } => {
                 let split = match split {

@@ -26,7 +26,11 @@ fn networks(device: &Device) -> EditNetworks {
     let (text_encoder, _) = checkpoint
         .load(text, Component::TextEncoder, precision, &mut |_| ())
         .unwrap();
-    EditNetworks { unet, text_encoder }
+    EditNetworks {
+        unet,
+        text_encoder,
+        mask_head: None,
+    }
 }
 
 fn ids(golden: &Golden, name: &str, device: &Device) -> Tensor<2, Int> {

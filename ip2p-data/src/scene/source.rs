@@ -37,15 +37,19 @@ pub struct Scenes {
 }
 
 impl Scenes {
-    /// Scenes of this seed: of 100, 60 have a local edit, 25 a global one, 15 two or three edits.
+    /// Of 100 scenes, how many have a local edit, a global one, two or three edits, where nothing else is asked for.
+    pub const WEIGHTS: [u32; 3] = [60, 25, 15];
+
+    /// Scenes of this seed, with edits in the shares of [`Self::WEIGHTS`].
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        let [local, global, chained] = Self::WEIGHTS;
         Self {
             seed,
             phrasing: Phrasing::Training,
-            local: 60,
-            global: 25,
-            chained: 15,
+            local,
+            global,
+            chained,
             families: [20, 14, 18, 16, 18, 14],
         }
     }

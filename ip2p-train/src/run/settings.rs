@@ -108,6 +108,7 @@ impl EditRun {
             1.0 / 3.0,
         )?;
         check::within("loss.edit_weight", self.loss.edit_weight, 0.0, 1e4)?;
+        check::within("loss.mask_weight", self.loss.mask_weight, 0.0, 1e4)?;
         let step = model.size_step().required;
         if !pool.size.is_multiple_of(step) {
             let expected = format!("a multiple of {step}, as the networks ask for");

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ip2p::io::{Checkpoint, Component, Tokenizer};
 use ip2p::models::clip::{CLIPTextConfig, CLIPTextModel};
+use ip2p::models::layers::{Conv2d, Conv2dConfig};
 use ip2p::models::unet::{UNet2DConditionConfig, UNet2DConditionModel};
 use ip2p::models::vae::{Autoencoder, AutoencoderConfig};
 use ip2p::sched::NoiseSchedule;
@@ -44,6 +45,7 @@ impl Start {
         let networks = EditNetworks {
             text_encoder: text_encoder(run, checkpoint, &device)?,
             unet: unet(run, &widened, &device)?,
+            mask_head: mask_head(run, &widened.checkpoint, &device)?,
         };
         Ok(Self {
             networks,
@@ -111,6 +113,15 @@ fn text_encoder(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Resu
     } else {
         text_encoder.no_grad()
     })
+}
+
+fn mask_head(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Result<Option<Conv2d>> {
+    if run.loss.mask_weight == 0.0 {
+        return Ok(None);
+    }
+    let config = UNet2DConditionConfig::from_json(checkpoint.config(Component::Unet))?;
+    let head = Conv2dConfig::same(config.levels[0].channels, 1, 3);
+    Ok(Some(head.init(device)))
 }
 
 /// Whether there are weights of a network, which may also begin at random.
