@@ -5,10 +5,10 @@
 use std::hint::black_box;
 
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Distribution, Tensor, module};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
-    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, plain, silu,
+    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain, silu,
 };
 
 /// Branches of guidance.
@@ -78,6 +78,10 @@ fn attentions(criterion: &mut Criterion) {
         criterion.bench_function(&id, |bench| {
             bench.iter(|| attention(black_box(q.clone()), k.clone(), v.clone(), scale, false));
         });
+        let [k16, v16] = [&k, &v].map(|x| x.clone().cast(FloatDType::BF16));
+        criterion.bench_function(&format!("{id}/BF16"), |bench| {
+            bench.iter(|| attention(black_box(q.clone()), k16.clone(), v16.clone(), scale, false));
+        });
         criterion.bench_function(&format!("{id}/plain"), |bench| {
             bench.iter(|| {
                 plain::attention(black_box(q.clone()), k.clone(), v.clone(), scale, false)
@@ -131,9 +135,40 @@ fn convolutions(criterion: &mut Criterion) {
     }
 }
 
+/// Linear layers and convolutions with weights of `bf16`, and those in `f32`.
+fn halves(criterion: &mut Criterion) {
+    for (side, channels) in STAGES {
+        let tokens = side * side;
+        for (name, from, to) in [
+            ("to_q", channels, channels),
+            ("geglu", channels, 8 * channels),
+            ("out", 4 * channels, channels),
+        ] {
+            let x = random([BATCH, tokens, from]);
+            let weight = random([from, to]);
+            for dtype in [FloatDType::F32, FloatDType::BF16] {
+                let weight = weight.clone().cast(dtype);
+                let id = format!("linear {name}/{side}x{side}/{channels} channels/{dtype:?}");
+                criterion.bench_function(&id, |bench| {
+                    bench.iter(|| linear(black_box(x.clone()), weight.clone(), None));
+                });
+            }
+        }
+        for kernel in [3, 1] {
+            let x = random([BATCH, channels, side, side]);
+            let weight = random([channels, channels, kernel, kernel]).cast(FloatDType::BF16);
+            let options = ConvOptions::new([1, 1], [kernel / 2, kernel / 2], [1, 1], 1);
+            let id = format!("conv2d {kernel}x{kernel}/{side}x{side}/{channels} channels/BF16");
+            criterion.bench_function(&id, |bench| {
+                bench.iter(|| conv2d(black_box(x.clone()), weight.clone(), None, options.clone()));
+            });
+        }
+    }
+}
+
 criterion_group! {
     name = operators;
     config = Criterion::default().sample_size(10);
-    targets = activations, norms, attentions, convolutions
+    targets = activations, norms, attentions, convolutions, halves
 }
 criterion_main!(operators);

@@ -8,6 +8,8 @@ use crate::plain;
 
 /// Attention: `softmax(q · kᵀ · scale) · v`, where `causal` hides from each query the keys that come after it.
 ///
+/// On the CPU, keys and values of `bf16` have queries and weights rounded to that, and the products summed up in `f32`.
+///
 /// The result may be strided so that `.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim])` moves nothing.
 ///
 /// # Shapes

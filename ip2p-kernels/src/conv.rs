@@ -11,14 +11,15 @@ use crate::plain;
 
 /// Two-dimensional convolution, as [`burn::tensor::module::conv2d`].
 ///
-/// The fast body takes kernels without groups and dilation; others are burn's, in `f32` where the input is narrower.
+/// The fast body takes kernels without groups and dilation; others are burn's, in `f32` where the input is narrower. With weights
+/// of `bf16` it rounds its input to that, and sums up in `f32`.
 ///
 /// # Shapes
 ///
 /// - `x`: `[batch, channels_in, height_in, width_in]`
 /// - `weight`: `[channels_out, channels_in / groups, kernel_height, kernel_width]`
 /// - `bias`: `[channels_out]`
-/// - output: `[batch, channels_out, height_out, width_out]`
+/// - output: `[batch, channels_out, height_out, width_out]`, of the type of `x`
 ///
 /// # Panics
 ///

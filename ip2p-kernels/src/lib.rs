@@ -17,13 +17,28 @@ mod conv;
     reason = "SIMD: each block says why it is sound, and inlining is what compiles it for the instruction set"
 )]
 mod flex;
+mod linear;
 mod norm;
 pub mod plain;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::conv2d;
+pub use linear::linear;
 pub use norm::{Activation, group_norm, layer_norm};
+
+use burn::tensor::{DType, Tensor};
 
 use activation::{QUICK_GELU_SLOPE, geglu_width};
 use norm::group_length;
+
+/// The type in which a network with such weights should hold what goes from layer to layer: `f32` on the CPU, which computes in
+/// nothing narrower but products; that of the weights elsewhere.
+#[must_use]
+pub fn compute_dtype<const D: usize>(weight: &Tensor<D>) -> DType {
+    #[cfg(feature = "flex")]
+    if flex::holds(weight) {
+        return DType::F32;
+    }
+    weight.dtype()
+}

@@ -58,6 +58,19 @@ pub fn conv2d(
     })
 }
 
+/// As [`crate::linear`].
+///
+/// Weights of another type than the input are cast to it.
+#[must_use]
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let dtype = x.dtype();
+    module::linear(x, weight.cast(dtype), bias.map(|bias| bias.cast(dtype)))
+}
+
 /// As [`crate::group_norm`].
 ///
 /// # Panics

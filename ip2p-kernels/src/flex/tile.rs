@@ -1,39 +1,42 @@
 //! The inner loop of every matrix product here: a tile of sums that stays in registers.
 
+use burn::tensor::bf16;
+
 use super::simd::{Simd, TILE_VECTORS};
 
 /// Zeros that begin at a cache line, so that no vector of them lies across two.
-pub(crate) struct Scratch {
-    lines: Vec<Line>,
+pub(crate) struct Scratch<T = f32> {
+    lines: Vec<Line<T>>,
     length: usize,
 }
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; 16]);
+struct Line<T>([T; 16]);
 
-impl Scratch {
+impl<T: Copy + Default> Scratch<T> {
     /// `length` zeros.
     pub(crate) fn new(length: usize) -> Self {
-        let lines = vec![Line([0.0; 16]); length.div_ceil(16)];
+        const { assert!(size_of::<Line<T>>() == 16 * size_of::<T>()) };
+        let lines = vec![Line([T::default(); 16]); length.div_ceil(16)];
         Self { lines, length }
     }
 }
 
-impl std::ops::Deref for Scratch {
-    type Target = [f32];
+impl<T> std::ops::Deref for Scratch<T> {
+    type Target = [T];
 
     #[inline(always)]
-    fn deref(&self) -> &[f32] {
-        // SAFETY: the lines are so many numbers, one after the other.
+    fn deref(&self) -> &[T] {
+        // SAFETY: the lines are so many numbers, one after the other, with no room between the lines.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }
 
-impl std::ops::DerefMut for Scratch {
+impl<T> std::ops::DerefMut for Scratch<T> {
     #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: the lines are so many numbers, one after the other.
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
     }
 }
@@ -100,6 +103,88 @@ pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
         }
     }
     sums
+}
+
+/// The left factor of a product of pairs: two `bf16` numbers side by side, at any distance from the next two.
+#[derive(Clone, Copy)]
+pub(crate) struct LeftPairs {
+    /// The first.
+    pub(crate) start: *const u16,
+    /// Numbers from a row to the next.
+    pub(crate) row_stride: usize,
+    /// Numbers from a pair of terms to the next.
+    pub(crate) pair_stride: usize,
+}
+
+impl LeftPairs {
+    /// The factor without its first `rows` rows.
+    ///
+    /// # Safety
+    ///
+    /// It must have as many.
+    #[inline(always)]
+    pub(crate) unsafe fn skip(self, rows: usize) -> Self {
+        // SAFETY: the caller's.
+        let start = unsafe { self.start.add(rows * self.row_stride) };
+        Self { start, ..self }
+    }
+}
+
+/// `left · right` in `bf16`, summed up in `f32`: `ROWS` rows of `VECTORS` vectors, over `pairs` pairs of terms.
+///
+/// The right factor has its numbers of each pair of terms side by side, `right_stride` pairs from one pair of terms to the next.
+///
+/// # Safety
+///
+/// `left` must be readable for `ROWS` rows and `2 · pairs` terms, `right` for as many rows of `VECTORS` vectors of pairs.
+#[inline(always)]
+pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    left: LeftPairs,
+    right: *const u32,
+    right_stride: usize,
+    pairs: usize,
+) -> [[S::Vector; VECTORS]; ROWS] {
+    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+    for pair in 0..pairs {
+        let mut factors = [simd.splat_pair(0); VECTORS];
+        for (index, factor) in factors.iter_mut().enumerate() {
+            // SAFETY: the caller's.
+            *factor = unsafe { simd.load_pairs(right.add(pair * right_stride + index * S::LANES)) };
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's; a pair of an odd row stride begins at an odd number.
+            let number = simd.splat_pair(unsafe {
+                left.start
+                    .add(row * left.row_stride + pair * left.pair_stride)
+                    .cast::<u32>()
+                    .read_unaligned()
+            });
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum = simd.dot(number, factor, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// Puts each number of a row beside that of another row.
+#[inline(always)]
+pub(crate) fn zip_rows<S: Simd>(simd: S, first: &[bf16], second: &[bf16], target: &mut [u32]) {
+    let whole = target.len() - target.len() % S::LANES;
+    assert!(first.len() == target.len() && second.len() == target.len());
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: `at + LANES` is at most the length of all three.
+        unsafe {
+            let [first, second] = [first, second].map(|row| row.as_ptr().add(at).cast());
+            let pairs = simd.zip_pairs(first, second);
+            simd.store_pairs(target.as_mut_ptr().add(at), pairs);
+        }
+    }
+    for at in whole..target.len() {
+        let [first, second] = [first[at], second[at]].map(|x| u32::from(x.to_bits()));
+        target[at] = first | second << 16;
+    }
 }
 
 /// One row of a tile from memory.

@@ -4,7 +4,8 @@ use crate::reference::{self, error, numbers, random};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{FloatDType, Tensor, module};
 use ip2p_kernels::{
-    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, plain, quick_gelu, silu,
+    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain, quick_gelu,
+    silu,
 };
 use proptest::prelude::*;
 
@@ -148,8 +149,11 @@ fn half_inputs_are_computed_in_f32_and_rounded_once() {
         same("silu", dtype, silu(x.clone()), silu(wide.clone()));
         let norm = |x| group_norm(x, 2, ones.clone(), ones.clone(), 1e-5, Activation::Silu);
         same("group_norm", dtype, norm(x.clone()), norm(wide.clone()));
-        let attend = |x: Tensor<4>| attention(x.clone(), x.clone(), x, 0.3, false);
-        same("attention", dtype, attend(x.clone()), attend(wide));
+        // Keys and values of bf16 ask for products in bf16.
+        if dtype == FloatDType::F16 {
+            let attend = |x: Tensor<4>| attention(x.clone(), x.clone(), x, 0.3, false);
+            same("attention", dtype, attend(x.clone()), attend(wide));
+        }
     }
 }
 
@@ -200,6 +204,73 @@ fn attention_of_large_scores_does_not_overflow() {
 /// Sizes of a head: those of the networks, and any.
 fn head_dim() -> impl Strategy<Value = usize> {
     prop_oneof![Just(40), Just(64), Just(80), 1_usize..24]
+}
+
+/// The numbers of a tensor rounded to `bf16`.
+fn rounded<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.cast(FloatDType::BF16).cast(FloatDType::F32)
+}
+
+#[test]
+fn layers_with_weights_of_bf16_multiply_rounded_numbers_and_sum_up_in_f32() {
+    let bf16 = |x: Tensor<4>| x.cast(FloatDType::BF16);
+    // An odd count of terms too, which has no pairs.
+    for channels in [40, 3] {
+        let [x, weight] = [
+            random([2, channels, 9, 31], 1),
+            random([21, channels, 3, 3], 2),
+        ];
+        let bias = random([21], 3);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let found = conv2d(
+            x.clone(),
+            bf16(weight.clone()),
+            Some(bias.clone()),
+            options.clone(),
+        );
+        assert_eq!(found.dtype(), x.dtype());
+        let x = if channels == 3 { x } else { rounded(x) };
+        let expected = module::conv2d(x, rounded(weight), Some(bias), options);
+        assert_close("conv2d", &numbers(found), &numbers(expected), 2e-3);
+    }
+    for width in [300, 7] {
+        let [x, weight] = [random([3, 70, width], 4), random([1, width, 53], 5)];
+        let weight: Tensor<2> = weight.squeeze_dim(0);
+        let bias = random([53], 6);
+        let found = linear(
+            x.clone(),
+            weight.clone().cast(FloatDType::BF16),
+            Some(bias.clone()),
+        );
+        assert_eq!(found.dtype(), x.dtype());
+        let x = if width == 7 { x } else { rounded(x) };
+        let expected = module::linear(x, rounded(weight), Some(bias));
+        assert_close("linear", &numbers(found), &numbers(expected), 2e-3);
+    }
+}
+
+#[test]
+fn attention_to_keys_and_values_of_bf16_is_that_to_the_rounded_ones() {
+    let of = |tokens, seed| random([2, tokens, 3, 24], seed).swap_dims(1, 2);
+    // Fewer queries than a tile's width and more; an odd count of keys.
+    for (queries, keys) in [(9, 77), (131, 64)] {
+        let [q, k, v] = [of(queries, 1), of(keys, 2), of(keys, 3)];
+        let half = |x: &Tensor<4>| x.clone().cast(FloatDType::BF16);
+        let found = attention(q.clone(), half(&k), half(&v), 0.2, false);
+        assert_eq!(found.dtype(), q.dtype());
+        // The queries are rounded in the unit of the powers of 2 that are taken.
+        let unit = 0.2 * std::f64::consts::LOG2_E;
+        let q = rounded(q * unit) / unit;
+        let expected = plain::attention(q, rounded(k), rounded(v), 0.2, false);
+        // The weights are rounded too: by up to 2^-9 of themselves, and no value is above 4.
+        assert_close("attention", &numbers(found), &numbers(expected), 1e-2);
+    }
+}
+
+#[test]
+#[should_panic(expected = "linear of 3 numbers cannot have weights for 4")]
+fn linear_of_shapes_that_do_not_fit_panics() {
+    let _ = linear(random([1, 3], 1), random([4, 2], 2), None);
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 //! One step over the keys: scores, weights, and the weighted sum of values.
 
 use super::super::simd::{self, MAX_LANES, Simd, TILE_VECTORS};
-use super::super::tile::{Left, for_tiles, load_row, multiply, store_row, width};
+use super::super::tile::{for_tiles, load_row, store_row, width};
+use super::number::{Factors, Number};
 use super::{Block, Head};
 
 /// Some keys.
@@ -18,12 +19,13 @@ pub(super) struct Seen {
 impl Seen {
     /// Takes these keys and their values into a block.
     #[inline(always)]
-    pub(super) fn extend<S: Simd>(
+    pub(super) fn extend<S: Simd, N: Number>(
         &self,
         simd: S,
-        head: &Head,
-        block: &mut Block,
+        head: &Head<N>,
+        block: &mut Block<N>,
         scores: &mut [f32],
+        room: &mut N::Room,
     ) {
         let width = width::<S>();
         if self
@@ -35,20 +37,13 @@ impl Seen {
         let greatest = self.score(simd, head, block, scores);
         let mut shrink = [0.0; TILE_VECTORS * MAX_LANES];
         self.weigh(simd, block, greatest, scores, &mut shrink);
-        let left = Left {
-            // SAFETY: one of the head's rows of values.
-            start: unsafe { head.v.start.at(self.first_key * head.v.stride) },
-            row_stride: 1,
-            term_stride: head.v.stride,
-        };
-        let (weights, sums) = (scores.as_ptr(), block.sums.as_mut_ptr());
+        let sums = block.sums.as_mut_ptr();
         // SAFETY: `keys` rows of values are left, `weigh` has made `keys` rows of weights, and `sums` has `value_dim` rows.
         unsafe {
+            let weighed = N::weighed(simd, head, self.first_key, self.keys, scores, room);
             for_tiles!(S, head.value_dim, |first| add_values(
                 simd,
-                left.skip(first),
-                weights,
-                self.keys,
+                weighed.skip(first),
                 sums.add(first * width),
                 shrink.as_ptr(),
             ));
@@ -57,29 +52,23 @@ impl Seen {
 
     /// Writes the scores of the keys, a row each, and gives the greatest of each query.
     #[inline(always)]
-    fn score<S: Simd>(
+    fn score<S: Simd, N: Number>(
         &self,
         simd: S,
-        head: &Head,
-        block: &Block,
+        head: &Head<N>,
+        block: &Block<N>,
         scores: &mut [f32],
     ) -> [S::Vector; TILE_VECTORS] {
         let width = width::<S>();
-        let left = Left {
-            // SAFETY: one of the head's rows of keys.
-            start: unsafe { head.k.start.at(self.first_key * head.k.stride) },
-            row_stride: head.k.stride,
-            term_stride: 1,
-        };
-        let (queries, target) = (block.queries.as_ptr(), scores.as_mut_ptr());
+        // SAFETY: one of the head's keys.
+        let factors = unsafe { N::scores(head, self.first_key, &block.queries) };
+        let target = scores.as_mut_ptr();
         let mut greatest = [simd.splat(f32::NEG_INFINITY); TILE_VECTORS];
         // SAFETY: `keys` rows of keys are left, and `scores` has `KEYS` rows.
         unsafe {
             for_tiles!(S, self.keys, |first| score_keys(
                 simd,
-                left.skip(first),
-                queries,
-                head.dim,
+                factors.skip(first),
                 target.add(first * width),
                 &mut greatest,
             ));
@@ -105,10 +94,10 @@ impl Seen {
 
     /// Turns scores into weights, and tells by what the sums so far have to shrink now that a greater score is known.
     #[inline(always)]
-    fn weigh<S: Simd>(
+    fn weigh<S: Simd, N: Number>(
         &self,
         simd: S,
-        block: &mut Block,
+        block: &mut Block<N>,
         greatest: [S::Vector; TILE_VECTORS],
         scores: &mut [f32],
         shrink: &mut [f32; TILE_VECTORS * MAX_LANES],
@@ -158,19 +147,16 @@ fn store_at<S: Simd>(
 ///
 /// # Safety
 ///
-/// As for [`multiply`]; `ROWS` rows of `target` must be writable.
+/// As for [`Factors::multiply`]; `ROWS` rows of `target` must be writable.
 #[inline(always)]
 unsafe fn score_keys<S: Simd, const ROWS: usize>(
     simd: S,
-    keys: Left,
-    queries: *const f32,
-    head_dim: usize,
+    factors: impl Factors,
     target: *mut f32,
     greatest: &mut [S::Vector; TILE_VECTORS],
 ) {
-    let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
     // SAFETY: the caller's.
-    let scores = unsafe { multiply(simd, keys, queries, head_dim, zeros) };
+    let scores = unsafe { factors.multiply::<S, ROWS>(simd) };
     for (row, scores) in scores.into_iter().enumerate() {
         for (greatest, score) in greatest.iter_mut().zip(scores) {
             *greatest = simd.max(*greatest, score);
@@ -180,25 +166,22 @@ unsafe fn score_keys<S: Simd, const ROWS: usize>(
     }
 }
 
-/// Shrinks `ROWS` rows of `sums` and adds the values of `keys` keys, each times its weight.
+/// Shrinks `ROWS` rows of `sums` and adds the values of some keys, each times its weight.
 ///
 /// # Safety
 ///
-/// As for [`multiply`]; `ROWS` rows of `sums` must be readable and writable, and one of `shrink` readable.
+/// As for [`Factors::multiply`]; `ROWS` rows of `sums` must be readable and writable, and one of `shrink` readable.
 #[inline(always)]
 unsafe fn add_values<S: Simd, const ROWS: usize>(
     simd: S,
-    values: Left,
-    weights: *const f32,
-    keys: usize,
+    weighed: impl Factors,
     sums: *mut f32,
     shrink: *const f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let shrink = load_row(simd, shrink);
-        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
-        let products = multiply(simd, values, weights, keys, zeros);
+        let products = weighed.multiply::<S, ROWS>(simd);
         for (row, mut products) in products.into_iter().enumerate() {
             let sums = sums.add(row * width::<S>());
             let before = load_row(simd, sums);

@@ -6,13 +6,14 @@
 //! panels and multiplies all its channels with them before it goes on to the next terms, so that what it gathers stays in
 //! the level-2 cache, and the weights pass through once. The weights are read where they lie.
 
+mod pairs;
 mod panel;
 #[cfg(feature = "autodiff")]
 mod weight_gradient;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{DType, Shape, Tensor, bf16};
 use rayon::prelude::*;
 
 use self::panel::Panel;
@@ -47,9 +48,15 @@ pub(crate) fn conv2d(
 ) -> Tensor<4> {
     let geometry = Geometry::new(x.dims(), weight.dims(), options);
     let bias = bias.map_or_else(|| vec![0.0; geometry.channels_out], weights);
+    let in_pairs = weight.dtype() == DType::BF16 && geometry.terms().is_multiple_of(2);
+    let weight = contiguous(primitive(if in_pairs { weight } else { to_f32(weight) }));
     in_f32(x, |x| {
-        let [x, weight] = [x, to_f32(weight)].map(|x| contiguous(primitive(x)));
-        tensor(geometry.convolve(&x, &weight, &bias))
+        let x = contiguous(primitive(x));
+        tensor(if in_pairs {
+            geometry.convolve(&x, weight.storage::<bf16>(), &bias)
+        } else {
+            geometry.convolve(&x, weight.storage::<f32>(), &bias)
+        })
     })
 }
 
@@ -119,7 +126,15 @@ impl Geometry {
         self.batch * self.plane()
     }
 
-    fn convolve(&self, x: &FlexTensor, weight: &FlexTensor, bias: &[f32]) -> FlexTensor {
+    fn convolve<'a, W: Sync>(
+        &'a self,
+        x: &'a FlexTensor,
+        weight: &'a [W],
+        bias: &'a [f32],
+    ) -> FlexTensor
+    where
+        Part<'a, W>: Kernel<Output = ()>,
+    {
         let [height, width] = self.output;
         let shape = Shape::from([self.batch, self.channels_out, height, width]);
         let step = dispatch(Step);
@@ -132,7 +147,7 @@ impl Geometry {
         // Whole tiles, so that only the last task has a lower one.
         let channels = self.channels_out.div_ceil(splits).next_multiple_of(8);
         let splits = self.channels_out.div_ceil(channels);
-        let (input, weight) = (x.storage::<f32>(), weight.storage::<f32>());
+        let input = x.storage::<f32>();
         // SAFETY: each pixel of each channel is in one task.
         unsafe {
             filled(Layout::contiguous(shape), |target| {
@@ -168,11 +183,11 @@ impl Kernel for Step {
     }
 }
 
-/// Some pixels of some output channels.
-struct Part<'a> {
+/// Some pixels of some output channels, with weights of type `W`.
+struct Part<'a, W> {
     geometry: &'a Geometry,
     input: &'a [f32],
-    weight: &'a [f32],
+    weight: &'a [W],
     bias: &'a [f32],
     target: Target,
     first_pixel: usize,
@@ -181,7 +196,71 @@ struct Part<'a> {
     channels: usize,
 }
 
-impl Kernel for Part<'_> {
+impl<W> Part<'_, W> {
+    /// Its pixels, a tile's width at a time.
+    fn panels<S: Simd>(&self) -> Vec<Panel> {
+        let width = width::<S>();
+        (0..self.pixels)
+            .step_by(width)
+            .map(|offset| {
+                let first = self.first_pixel + offset;
+                Panel::new::<S>(self.geometry, first, width.min(self.pixels - offset))
+            })
+            .collect()
+    }
+
+    /// Fetches the output that products will soon be added to.
+    #[inline(always)]
+    fn prefetch<S: Simd, const ROWS: usize>(&self, simd: S, panel: &Panel, channel: usize) {
+        let (plane, width) = (self.geometry.plane(), width::<S>());
+        if let Some(target) = panel.whole(simd, self.geometry, self.target, channel) {
+            for row in 0..ROWS {
+                for line in (0..width).step_by(LINE) {
+                    simd.prefetch(target.wrapping_add(row * plane + line));
+                }
+                simd.prefetch(target.wrapping_add(row * plane + width - 1));
+            }
+        }
+    }
+
+    /// Adds products to `ROWS` output channels of a panel, or to their bias where these are the first.
+    ///
+    /// # Safety
+    ///
+    /// The output must have so many channels from `channel` on, and the panel must be this task's alone.
+    #[inline(always)]
+    unsafe fn add<S: Simd, const ROWS: usize>(
+        &self,
+        simd: S,
+        panel: &Panel,
+        channel: usize,
+        first: bool,
+        products: [[S::Vector; TILE_VECTORS]; ROWS],
+    ) {
+        let (geometry, target) = (self.geometry, self.target);
+        let plane = geometry.plane();
+        let whole = panel.whole(simd, geometry, target, channel);
+        for (row, mut products) in products.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe {
+                let before = match (first, whole) {
+                    (true, _) => [simd.splat(self.bias[channel + row]); TILE_VECTORS],
+                    (false, Some(target)) => load_row(simd, target.add(row * plane)),
+                    (false, None) => panel.load(simd, geometry, target, channel + row),
+                };
+                for (sum, before) in products.iter_mut().zip(before) {
+                    *sum = simd.add(*sum, before);
+                }
+                match whole {
+                    Some(target) => store_row(simd, target.add(row * plane), products),
+                    None => panel.store(simd, geometry, target, channel + row, products),
+                }
+            }
+        }
+    }
+}
+
+impl Kernel for Part<'_, f32> {
     type Output = ();
 
     #[inline(always)]
@@ -189,24 +268,13 @@ impl Kernel for Part<'_> {
         let geometry = self.geometry;
         let width = width::<S>();
         let all_terms = geometry.terms();
-        let panels: Vec<Panel> = (0..self.pixels)
-            .step_by(width)
-            .map(|offset| {
-                let first = self.first_pixel + offset;
-                Panel::new::<S>(geometry, first, width.min(self.pixels - offset))
-            })
-            .collect();
+        let panels = self.panels::<S>();
         let mut gathered = Scratch::new(panels.len() * TERMS * width);
         for first_term in (0..all_terms).step_by(TERMS) {
             let terms = TERMS.min(all_terms - first_term);
             for (panel, target) in panels.iter().zip(gathered.chunks_exact_mut(TERMS * width)) {
-                panel.gather(
-                    simd,
-                    geometry,
-                    self.input,
-                    first_term,
-                    &mut target[..terms * width],
-                );
+                let target = &mut target[..terms * width];
+                panel.gather(simd, geometry, self.input, first_term, target);
             }
             let left = Left {
                 start: self.weight[self.first_channel * all_terms + first_term..].as_ptr(),
@@ -235,7 +303,7 @@ impl Kernel for Part<'_> {
 
 /// What the products of some terms are added to.
 struct Sums<'a> {
-    part: &'a Part<'a>,
+    part: &'a Part<'a, f32>,
     panels: &'a [Panel],
     gathered: &'a [f32],
     terms: usize,
@@ -255,39 +323,14 @@ unsafe fn add_products<S: Simd, const ROWS: usize>(
     left: Left,
     channel: usize,
 ) {
-    let width = width::<S>();
-    let part = sums.part;
-    let plane = part.geometry.plane();
-    let gathered = sums.gathered.chunks_exact(TERMS * width);
+    let gathered = sums.gathered.chunks_exact(TERMS * width::<S>());
     for (panel, right) in sums.panels.iter().zip(gathered) {
-        let whole = panel.whole(simd, part.geometry, part.target, channel);
-        if let Some(target) = whole {
-            for row in 0..ROWS {
-                for line in (0..width).step_by(LINE) {
-                    simd.prefetch(target.wrapping_add(row * plane + line));
-                }
-                simd.prefetch(target.wrapping_add(row * plane + width - 1));
-            }
-        }
+        sums.part.prefetch::<S, ROWS>(simd, panel, channel);
         let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
-        // SAFETY: the caller's; `gather` has filled `terms` rows of each panel.
-        let products = unsafe { multiply(simd, left, right.as_ptr(), sums.terms, zeros) };
-        for (row, mut products) in products.into_iter().enumerate() {
-            // SAFETY: a channel of the output; the panel is this task's alone.
-            unsafe {
-                let before = match (sums.begin, whole) {
-                    (true, _) => [simd.splat(part.bias[channel + row]); TILE_VECTORS],
-                    (false, Some(target)) => load_row(simd, target.add(row * plane)),
-                    (false, None) => panel.load(simd, part.geometry, part.target, channel + row),
-                };
-                for (sum, before) in products.iter_mut().zip(before) {
-                    *sum = simd.add(*sum, before);
-                }
-                match whole {
-                    Some(target) => store_row(simd, target.add(row * plane), products),
-                    None => panel.store(simd, part.geometry, part.target, channel + row, products),
-                }
-            }
+        // SAFETY: the caller's; `gather` has filled `terms` rows of each panel, which is this task's alone.
+        unsafe {
+            let products = multiply(simd, left, right.as_ptr(), sums.terms, zeros);
+            (sums.part).add(simd, panel, channel, sums.begin, products);
         }
     }
 }
@@ -298,13 +341,16 @@ mod tests {
     use crate::flex::simd::dispatch_each;
 
     /// A whole convolution as one task.
-    struct Whole<'a> {
+    struct Whole<'a, W> {
         geometry: Geometry,
         input: &'a [f32],
-        weight: &'a [f32],
+        weight: &'a [W],
     }
 
-    impl Kernel for Whole<'_> {
+    impl<W> Kernel for Whole<'_, W>
+    where
+        for<'b> Part<'b, W>: Kernel,
+    {
         type Output = Vec<f32>;
 
         #[inline(always)]
@@ -327,17 +373,21 @@ mod tests {
         }
     }
 
-    fn assert_sets_agree(stride: usize, padding: (usize, usize)) {
+    fn assert_sets_agree<W>(stride: usize, padding: (usize, usize), of: impl Fn(f32) -> W)
+    where
+        for<'b> Part<'b, W>: Kernel,
+    {
         // More terms than are gathered at a time, pictures of fewer pixels than a panel, a rest of channels.
         let options = ConvOptions::new_with_padding([stride; 2], [padding; 2], [1, 1], 1);
         let geometry = Geometry::new([3, 60, 7, 5], [13, 60, 3, 3], &options);
         let numbers: Vec<f32> = (0_u16..10_000)
             .map(|index| (f32::from(index) * 0.7).sin())
             .collect();
+        let weight: Vec<W> = numbers[..13 * 60 * 9].iter().map(|x| of(*x)).collect();
         let mut results = dispatch_each(|| Whole {
             geometry,
             input: &numbers[..3 * 60 * 7 * 5],
-            weight: &numbers[..13 * 60 * 9],
+            weight: &weight,
         })
         .into_iter();
         let (_, portable) = results.next().expect("the portable one always runs");
@@ -352,7 +402,13 @@ mod tests {
 
     #[test]
     fn instruction_sets_agree() {
-        assert_sets_agree(1, (1, 1));
-        assert_sets_agree(2, (0, 1));
+        assert_sets_agree(1, (1, 1), |x| x);
+        assert_sets_agree(2, (0, 1), |x| x);
+    }
+
+    #[test]
+    fn instruction_sets_agree_on_weights_of_bf16() {
+        assert_sets_agree(1, (1, 1), bf16::from_f32);
+        assert_sets_agree(2, (0, 1), bf16::from_f32);
     }
 }

@@ -3,7 +3,7 @@
 use super::Geometry;
 use crate::flex::Target;
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS};
-use crate::flex::tile::{load_row, store_row};
+use crate::flex::tile::{load_row, store_row, width};
 
 /// The most pixels of a panel.
 const WIDTH: usize = TILE_VECTORS * MAX_LANES;
@@ -74,48 +74,83 @@ impl Panel {
         first_term: usize,
         target: &mut [f32],
     ) {
-        let width = TILE_VECTORS * S::LANES;
+        for (term, row) in (first_term..).zip(target.chunks_exact_mut(width::<S>())) {
+            let vectors = self.row(simd, geometry, input, term);
+            // SAFETY: a row is as wide.
+            unsafe { store_row(simd, row.as_mut_ptr(), vectors) };
+        }
+    }
+
+    /// Writes the input of the panel in `bf16`, a row two terms, from `first_term` on.
+    #[inline(always)]
+    pub(super) fn gather_pairs<S: Simd>(
+        &self,
+        simd: S,
+        geometry: &Geometry,
+        input: &[f32],
+        first_term: usize,
+        target: &mut [u32],
+    ) {
+        for (pair, row) in target.chunks_exact_mut(width::<S>()).enumerate() {
+            let term = first_term + 2 * pair;
+            let [first, second] =
+                [term, term + 1].map(|term| self.row(simd, geometry, input, term));
+            for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
+                let pairs = simd.pair(first, second);
+                // SAFETY: a row is as wide.
+                unsafe { simd.store_pairs(row.as_mut_ptr().add(index * S::LANES), pairs) };
+            }
+        }
+    }
+
+    /// The input of the panel for one term.
+    #[inline(always)]
+    fn row<S: Simd>(
+        &self,
+        simd: S,
+        geometry: &Geometry,
+        input: &[f32],
+        term: usize,
+    ) -> [S::Vector; TILE_VECTORS] {
         let positions = geometry.positions();
         let plane = geometry.input[0] * geometry.input[1];
-        for (term, row) in (first_term..).zip(target.chunks_exact_mut(width)) {
-            let (channel, position) = (term / positions, term % positions);
-            match &self.source {
-                Source::Shifted(seen) => {
-                    let mut vectors = [simd.splat(0.0); TILE_VECTORS];
-                    for (index, run) in self.runs.iter().enumerate() {
-                        let first = (run.picture * geometry.channels_in + channel) * plane;
-                        let start = input
-                            .as_ptr()
-                            .wrapping_add(first + run.pixel)
-                            .wrapping_offset(shift(geometry, position))
-                            .wrapping_sub(run.lane);
-                        let seen = seen[index * positions + position];
-                        for (at, vector) in vectors.iter_mut().enumerate() {
-                            // SAFETY: only lanes whose bit is set are read, and those see the picture.
-                            let part = unsafe {
-                                simd.load_where(start.wrapping_add(at * S::LANES), seen[at])
-                            };
-                            // No lane is in two runs.
-                            *vector = if index == 0 {
-                                part
-                            } else {
-                                simd.add(*vector, part)
-                            };
-                        }
-                    }
-                    // SAFETY: a row is as wide.
-                    unsafe { store_row(simd, row.as_mut_ptr(), vectors) };
-                }
-                Source::Scattered(places) => {
-                    let channel = &input[channel * plane..];
-                    let places = &places[position * WIDTH..][..width];
-                    for (number, &place) in row.iter_mut().zip(places) {
-                        *number = match place {
-                            PADDING => 0.0,
-                            place => channel[place as usize],
+        let (channel, position) = (term / positions, term % positions);
+        match &self.source {
+            Source::Shifted(seen) => {
+                let mut vectors = [simd.splat(0.0); TILE_VECTORS];
+                for (index, run) in self.runs.iter().enumerate() {
+                    let first = (run.picture * geometry.channels_in + channel) * plane;
+                    let start = input
+                        .as_ptr()
+                        .wrapping_add(first + run.pixel)
+                        .wrapping_offset(shift(geometry, position))
+                        .wrapping_sub(run.lane);
+                    let seen = seen[index * positions + position];
+                    for (at, vector) in vectors.iter_mut().enumerate() {
+                        // SAFETY: only lanes whose bit is set are read, and those see the picture.
+                        let part =
+                            unsafe { simd.load_where(start.wrapping_add(at * S::LANES), seen[at]) };
+                        // No lane is in two runs.
+                        *vector = if index == 0 {
+                            part
+                        } else {
+                            simd.add(*vector, part)
                         };
                     }
                 }
+                vectors
+            }
+            Source::Scattered(places) => {
+                let channel = &input[channel * plane..];
+                let mut row = [0.0; WIDTH];
+                for (number, &place) in row.iter_mut().zip(&places[position * WIDTH..][..WIDTH]) {
+                    *number = match place {
+                        PADDING => 0.0,
+                        place => channel[place as usize],
+                    };
+                }
+                // SAFETY: as wide as the widest row.
+                unsafe { load_row(simd, row.as_ptr()) }
             }
         }
     }

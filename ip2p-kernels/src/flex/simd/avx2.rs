@@ -1,12 +1,14 @@
 //! 256-bit vectors of x86-64, with fused multiply and add.
 
 use std::arch::x86_64::{
-    __m256, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_blendv_ps, _mm256_castsi256_ps,
-    _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
-    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    __m256, __m256i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
+    _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_blend_epi16, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cmpeq_epi32, _mm256_cvtepu16_epi32, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_or_si256, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_ps,
 };
 
 use super::{Kernel, Simd};
@@ -48,8 +50,27 @@ unsafe fn power_of_two(exponent: __m256) -> __m256 {
     }
 }
 
+/// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
+///
+/// # Safety
+///
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn round(numbers: __m256) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe {
+        let bits = _mm256_castps_si256(numbers);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        // What is no number keeps its high bits: to add to them could make a number of it.
+        let finite = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_ORD_Q>(numbers, numbers));
+        _mm256_add_epi32(bits, _mm256_and_si256(half, finite))
+    }
+}
+
 impl Simd for Avx2 {
     type Vector = __m256;
+    type Pairs = __m256i;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 4;
 
@@ -142,6 +163,49 @@ impl Simd for Avx2 {
         unsafe {
             let negative = _mm256_cmp_ps::<_CMP_LT_OQ>(a, _mm256_setzero_ps());
             _mm256_blendv_ps(otherwise, below, negative)
+        }
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: u32) -> Self::Pairs {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_set1_epi32(pair.cast_signed()) }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm256_loadu_si256(source.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm256_storeu_si256(target.cast(), pairs) };
+    }
+    #[inline(always)]
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let first = _mm256_srli_epi32::<16>(round(first));
+            _mm256_blend_epi16::<0b1010_1010>(first, round(second))
+        }
+    }
+    #[inline(always)]
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let first = _mm256_cvtepu16_epi32(_mm_loadu_si128(first.cast()));
+            let second = _mm256_cvtepu16_epi32(_mm_loadu_si128(second.cast()));
+            _mm256_or_si256(first, _mm256_slli_epi32::<16>(second))
+        }
+    }
+    #[inline(always)]
+    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let high = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+            let first = |pairs| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs));
+            let second = |pairs| _mm256_castsi256_ps(_mm256_and_si256(pairs, high));
+            let sum = _mm256_fmadd_ps(second(a), second(b), sum);
+            _mm256_fmadd_ps(first(a), first(b), sum)
         }
     }
 }

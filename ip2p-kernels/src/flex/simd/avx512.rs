@@ -1,18 +1,30 @@
 //! 512-bit vectors of x86-64, with a scaling instruction of their own.
 
 use std::arch::x86_64::{
-    __m512, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch,
-    _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, __m512bh, __m512i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC,
+    _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps,
+    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32,
+    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
 };
+use std::mem::transmute;
 
 use super::{Kernel, Simd};
 
-/// Proof that the CPU has AVX512F.
+/// Proof that the CPU has AVX512F and, with `DOT`, AVX512BW and `AVX512_BF16`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512(());
+pub(crate) struct Wide<const DOT: bool>(());
+
+/// 512-bit vectors without instructions for `bf16`.
+pub(crate) type Avx512 = Wide<false>;
+
+/// 512-bit vectors with a product of pairs of `bf16`, two multiplications and two additions a lane at the price of one of
+/// each.
+pub(crate) type Avx512Bf16 = Wide<true>;
 
 impl Avx512 {
     /// The token, on a CPU that has the instructions.
@@ -33,8 +45,61 @@ impl Avx512 {
     }
 }
 
-impl Simd for Avx512 {
+impl Avx512Bf16 {
+    /// The token, on a CPU that has the instructions.
+    #[inline]
+    pub(crate) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512bf16"))
+        .then_some(Self(()))
+    }
+
+    /// Runs a kernel with these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+        fn with_instructions<K: Kernel>(simd: Avx512Bf16, kernel: K) -> K::Output {
+            kernel.run(simd)
+        }
+        // SAFETY: the token proves the instructions.
+        unsafe { with_instructions(self, kernel) }
+    }
+}
+
+/// From one half of a vector and from the other in turns: 0, 16, 1, 17, ….
+const TURNS: [u16; 32] = {
+    let mut turns = [0; 32];
+    let mut pair = 0;
+    while pair < 16 {
+        turns[2 * pair as usize] = pair;
+        turns[2 * pair as usize + 1] = 16 + pair;
+        pair += 1;
+    }
+    turns
+};
+
+/// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
+///
+/// # Safety
+///
+/// The CPU must have AVX512F.
+#[inline(always)]
+unsafe fn round(numbers: __m512) -> __m512i {
+    // SAFETY: the caller's.
+    unsafe {
+        let bits = _mm512_castps_si512(numbers);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+        // What is no number keeps its high bits: to add to them could make a number of it.
+        let number = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(numbers, numbers);
+        _mm512_mask_add_epi32(bits, number, bits, half)
+    }
+}
+
+impl<const DOT: bool> Simd for Wide<DOT> {
     type Vector = __m512;
+    type Pairs = __m512i;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
 
@@ -126,5 +191,57 @@ impl Simd for Avx512 {
     fn sum(self, a: Self::Vector) -> f32 {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: u32) -> Self::Pairs {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_set1_epi32(pair.cast_signed()) }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm512_loadu_si512(source.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm512_storeu_si512(target.cast(), pairs) };
+    }
+    #[inline(always)]
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+        // SAFETY: the token proves the instructions; a vector of integers is as good as one of `bf16`.
+        unsafe {
+            if DOT {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+                return _mm512_permutexvar_epi16(transmute::<[u16; 32], __m512i>(TURNS), both);
+            }
+            let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            let first = _mm512_srli_epi32::<16>(round(first));
+            _mm512_or_si512(first, _mm512_and_si512(round(second), high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let first = _mm512_cvtepu16_epi32(_mm256_loadu_si256(first.cast()));
+            let second = _mm512_cvtepu16_epi32(_mm256_loadu_si256(second.cast()));
+            _mm512_or_si512(first, _mm512_slli_epi32::<16>(second))
+        }
+    }
+    #[inline(always)]
+    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions; a vector of integers is as good as one of `bf16`.
+        unsafe {
+            if DOT {
+                let [a, b] = [a, b].map(|pairs| transmute::<__m512i, __m512bh>(pairs));
+                return _mm512_dpbf16_ps(sum, a, b);
+            }
+            let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            let first = |pairs| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs));
+            let second = |pairs| _mm512_castsi512_ps(_mm512_and_si512(pairs, high));
+            let sum = _mm512_fmadd_ps(second(a), second(b), sum);
+            _mm512_fmadd_ps(first(a), first(b), sum)
+        }
     }
 }

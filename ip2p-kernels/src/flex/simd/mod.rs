@@ -12,6 +12,8 @@ mod avx512;
 mod math;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+use avx512::{Avx512, Avx512Bf16};
 #[cfg(feature = "autodiff")]
 pub(crate) use math::silu_slope;
 pub(crate) use math::{exp2, gelu, quick_gelu, silu};
@@ -26,6 +28,8 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Simd: Copy {
     /// A vector.
     type Vector: Copy;
+    /// Two `bf16` numbers in each lane, the first in the low half.
+    type Pairs: Copy;
     /// How many numbers a vector holds.
     const LANES: usize;
     /// How many rows the tile of a matrix product should have: `TILE_ROWS · TILE_VECTORS` sums, a row of factors and one more
@@ -78,6 +82,31 @@ pub(crate) trait Simd: Copy {
         otherwise: Self::Vector,
     ) -> Self::Vector;
 
+    /// The same two `bf16` numbers in each lane.
+    fn splat_pair(self, pair: u32) -> Self::Pairs;
+    /// The `LANES` pairs from `source` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs;
+    /// Writes `LANES` pairs from `target` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be writable.
+    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs);
+    /// The two vectors, each number rounded to the nearest `bf16`, as pairs.
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs;
+    /// The `LANES` `bf16` numbers from `first` on, each with that from `second` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs;
+    /// The sum, and the products of both numbers of each pair; subnormal numbers may count as 0.
+    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector;
+
     /// Fetches the cache line of an address that is soon wanted, valid or not, where there is an instruction for it.
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
@@ -113,7 +142,10 @@ pub(crate) trait Kernel {
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        if let Some(simd) = avx512::Avx512::detect() {
+        if let Some(simd) = Avx512Bf16::detect() {
+            return simd.run(kernel);
+        }
+        if let Some(simd) = Avx512::detect() {
             return simd.run(kernel);
         }
         if let Some(simd) = avx2::Avx2::detect() {
@@ -210,8 +242,11 @@ pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static 
         if let Some(simd) = avx2::Avx2::detect() {
             outputs.push(("avx2", simd.run(kernel())));
         }
-        if let Some(simd) = avx512::Avx512::detect() {
+        if let Some(simd) = Avx512::detect() {
             outputs.push(("avx512", simd.run(kernel())));
+        }
+        if let Some(simd) = Avx512Bf16::detect() {
+            outputs.push(("avx512-bf16", simd.run(kernel())));
         }
     }
     outputs

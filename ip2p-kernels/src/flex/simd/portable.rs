@@ -1,5 +1,7 @@
 //! Arrays that the compiler turns into the vectors of the target's base instruction set.
 
+use burn::tensor::bf16;
+
 use super::Simd;
 
 const LANES: usize = 8;
@@ -19,6 +21,12 @@ fn times_power_of_two(a: f32, exponent: f32) -> f32 {
     a * f32::from_bits(((exponent as i32 + 127) << 23) as u32)
 }
 
+/// The bits of the nearest `bf16`.
+#[inline(always)]
+fn round(a: f32) -> u16 {
+    bf16::from_f32(a).to_bits()
+}
+
 #[inline(always)]
 fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
     std::array::from_fn(|lane| f(a[lane], b[lane]))
@@ -26,6 +34,7 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
 
 impl Simd for Portable {
     type Vector = [f32; LANES];
+    type Pairs = [u32; LANES];
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 4;
 
@@ -116,5 +125,40 @@ impl Simd for Portable {
                 otherwise[lane]
             }
         })
+    }
+    #[inline(always)]
+    fn splat_pair(self, pair: u32) -> Self::Pairs {
+        [pair; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+        // SAFETY: the caller's; an array of `u32` may lie anywhere that a `u32` may.
+        unsafe { source.cast::<Self::Pairs>().read() }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+        // SAFETY: the caller's; an array of `u32` may lie anywhere that a `u32` may.
+        unsafe { target.cast::<Self::Pairs>().write(pairs) };
+    }
+    #[inline(always)]
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+        std::array::from_fn(|lane| {
+            u32::from(round(first[lane])) | u32::from(round(second[lane])) << 16
+        })
+    }
+    #[inline(always)]
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+        std::array::from_fn(|lane| {
+            // SAFETY: the caller's.
+            let (first, second) = unsafe { (*first.add(lane), *second.add(lane)) };
+            u32::from(first) | u32::from(second) << 16
+        })
+    }
+    #[inline(always)]
+    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
+        let first = |pairs: Self::Pairs| pairs.map(|pair| f32::from_bits(pair << 16));
+        let second = |pairs: Self::Pairs| pairs.map(|pair| f32::from_bits(pair & 0xffff_0000));
+        let sum = self.mul_add(second(a), second(b), sum);
+        self.mul_add(first(a), first(b), sum)
     }
 }
