@@ -9,7 +9,8 @@ use crate::{Error, Result};
 
 /// The number format of a network's weights and activations.
 ///
-/// Normalisation, softmax, the time embedding and the sampler's arithmetic are `f32` in all of them.
+/// Normalisation, softmax, the time embedding and the sampler's arithmetic are `f32` in all of them; on the CPU, so is what goes
+/// from layer to layer, and the weights alone are narrower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

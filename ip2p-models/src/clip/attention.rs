@@ -40,12 +40,12 @@ impl CLIPAttention {
             x.reshape([batch, tokens, self.num_heads, head_dim])
                 .swap_dims(1, 2)
         };
-        let q = heads(self.q_proj.forward(x.clone()));
-        let k = heads(self.k_proj.forward(x.clone()));
-        let v = heads(self.v_proj.forward(x));
+        let q = heads(ops::linear(&self.q_proj, x.clone()));
+        let k = heads(ops::linear(&self.k_proj, x.clone()));
+        let v = heads(ops::linear(&self.v_proj, x));
 
         let x = ops::causal_attention(q, k, v); // [batch, heads, tokens, head_dim]
-        self.out_proj
-            .forward(x.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
+        ops::linear(&self.out_proj, x)
     }
 }

@@ -5,6 +5,7 @@ use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Int, Tensor};
 
 use super::CLIPTextConfig;
+use crate::layers::ops;
 
 /// The sum of what a token is and where it stands.
 #[derive(Module, Debug)]
@@ -39,7 +40,8 @@ impl CLIPTextEmbeddings {
             positions.dims()[0]
         );
 
+        let inside = ops::compute_dtype(&positions);
         let positions = positions.narrow(0, 0, tokens).unsqueeze();
-        self.token_embedding.forward(ids) + positions
+        (self.token_embedding.forward(ids) + positions).cast(inside)
     }
 }

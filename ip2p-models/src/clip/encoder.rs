@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::attention::CLIPAttention;
 use super::{CLIPTextConfig, HiddenAct};
+use crate::layers::ops;
 use crate::layers::{LayerNorm, LayerNormConfig};
 
 /// The layers, one after the other.
@@ -74,8 +75,8 @@ impl CLIPMlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2
-            .forward(self.hidden_act.forward(self.fc1.forward(x)))
+        let x = self.hidden_act.forward(ops::linear(&self.fc1, x));
+        ops::linear(&self.fc2, x)
     }
 }
 

@@ -78,13 +78,16 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, context: Option<&Tensor<3>>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
         let context = context.unwrap_or(&x).clone();
-        let q = self.split_heads(self.to_q.forward(x));
-        let k = self.split_heads(self.to_k.forward(context.clone()));
-        let v = self.split_heads(self.to_v.forward(context));
+        let q = self.split_heads(ops::linear(&self.to_q, x));
+        // In the type of the weights, which says what products are made in.
+        let [k, v] = [&self.to_k, &self.to_v].map(|layer| {
+            let x = ops::linear(layer, context.clone());
+            self.split_heads(x.cast(layer.weight.val().dtype()))
+        });
 
         let x = ops::attention(q, k, v); // [batch, heads, tokens, width / heads]
         let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
-        self.to_out[0].forward(x)
+        ops::linear(&self.to_out[0], x)
     }
 
     /// Normalises a picture, lets its pixels attend to each other, and adds the result to it: the attention block of an

@@ -56,7 +56,7 @@ impl FeedForward {
     #[must_use]
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let (gated, _, out) = &self.net;
-        out.forward(gated.forward(x))
+        ops::linear(out, gated.forward(x))
     }
 }
 
@@ -69,6 +69,6 @@ impl GEGLU {
     /// - output: `[batch, tokens, hidden]`
     #[must_use]
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        ops::geglu(self.proj.forward(x))
+        ops::geglu(ops::linear(&self.proj, x))
     }
 }

@@ -1,10 +1,18 @@
 //! The operators of `ip2p-kernels` in the form that the networks use them in.
 
 pub(crate) use ip2p_kernels::{
-    Activation, conv2d, geglu, gelu, group_norm, layer_norm, quick_gelu, silu,
+    Activation, compute_dtype, conv2d, geglu, gelu, group_norm, layer_norm, quick_gelu, silu,
 };
 
+use burn::module::Param;
+use burn::nn::Linear;
 use burn::tensor::Tensor;
+
+/// Applies a linear layer, whose weights may be narrower than `x`.
+pub(crate) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    ip2p_kernels::linear(x, layer.weight.val(), bias)
+}
 
 /// Scaled dot-product attention: every query sees every key.
 ///

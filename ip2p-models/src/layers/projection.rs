@@ -56,7 +56,11 @@ impl Projection {
     pub fn to_tokens(&self, x: Tensor<4>) -> Tensor<3> {
         let (weight, bias) = self.parameters();
         let pixels = x.flatten::<3>(2, 3).swap_dims(1, 2); // [batch, height * width, in]
-        let tokens = pixels.matmul(weight.swap_dims(1, 2));
+        if weight.dtype() != pixels.dtype() {
+            return ip2p_kernels::linear(pixels, weight.transpose(), bias);
+        }
+        // Where they lie: no pixel is moved.
+        let tokens = pixels.matmul(weight.transpose().unsqueeze());
         match bias {
             Some(bias) => tokens + bias.reshape([1, 1, -1]),
             None => tokens,
@@ -72,23 +76,27 @@ impl Projection {
     #[must_use]
     pub fn to_picture(&self, tokens: Tensor<3>, [height, width]: [usize; 2]) -> Tensor<4> {
         let (weight, bias) = self.parameters();
-        let x = weight.matmul(tokens.swap_dims(1, 2)); // [batch, out, height * width]
-        let x = match bias {
-            Some(bias) => x + bias.reshape([1, -1, 1]),
-            None => x,
-        };
+        let x = if weight.dtype() == tokens.dtype() {
+            let x = (weight.unsqueeze()).matmul(tokens.swap_dims(1, 2));
+            match bias {
+                Some(bias) => x + bias.reshape([1, -1, 1]),
+                None => x,
+            }
+        } else {
+            ip2p_kernels::linear(tokens, weight.transpose(), bias).swap_dims(1, 2)
+        }; // [batch, out, height * width]
         let [batch, channels, _] = x.dims();
         x.reshape([batch, channels, height, width])
     }
 
-    /// The matrix as `[1, out, in]`, and the bias.
-    fn parameters(&self) -> (Tensor<3>, Option<Tensor<1>>) {
+    /// The matrix as `[out, in]`, and the bias.
+    fn parameters(&self) -> (Tensor<2>, Option<Tensor<1>>) {
         let (weight, bias) = match self {
             // burn keeps the weight of a linear layer as `[in, out]`.
             Self::Linear(linear) => (linear.weight.val().transpose(), &linear.bias),
             Self::Conv(conv) => (conv.weight.val().flatten(1, 3), &conv.bias),
         };
-        (weight.unsqueeze(), bias.as_ref().map(Param::val))
+        (weight, bias.as_ref().map(Param::val))
     }
 }
 

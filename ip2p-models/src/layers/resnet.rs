@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-use super::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig};
+use super::{Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, ops};
 
 /// Configuration of a [`ResnetBlock2D`].
 #[derive(Config, Debug)]
@@ -84,7 +84,7 @@ impl ResnetBlock2D {
     pub fn forward(&self, x: Tensor<4>, temb: Option<&Tensor<2>>) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
         let h = match (&self.time_emb_proj, temb) {
-            (Some(proj), Some(temb)) => h + proj.forward(temb.clone()).unsqueeze_dims(&[2, 3]),
+            (Some(proj), Some(temb)) => h + ops::linear(proj, temb.clone()).unsqueeze_dims(&[2, 3]),
             (None, None) => h,
             _ => panic!("a block has a time embedding exactly when it was made for one"),
         };

@@ -8,6 +8,7 @@ use burn::tensor::{DType, Device, Tensor, assert_shape};
 
 use super::AutoencoderTinyConfig;
 use super::layers::TinyLayer;
+use crate::layers::ops;
 use crate::vae::{Tiling, VaeOptions, first_non_finite};
 
 /// Turns pictures into latents of the U-Net's scale and back, fast and roughly.
@@ -133,7 +134,7 @@ impl AutoencoderTiny {
     /// The float type of the weights, in which the layers compute.
     fn inside(&self) -> DType {
         match &self.encoder.layers[0] {
-            TinyLayer::Conv(conv) => conv.weight.val().dtype(),
+            TinyLayer::Conv(conv) => ops::compute_dtype(&conv.weight.val()),
             _ => unreachable!("the first layer is a convolution"),
         }
     }

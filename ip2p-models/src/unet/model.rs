@@ -114,7 +114,7 @@ impl UNet2DConditionModel {
         assert_shape!(context, [batch, _, _]);
         // Latents stay f32 in the sampler, whatever the network computes in.
         let outside = x.dtype();
-        let inside = self.conv_in.weight.val().dtype();
+        let inside = ops::compute_dtype(&self.conv_in.weight.val());
 
         let temb = self
             .time_embedding

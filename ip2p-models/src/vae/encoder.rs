@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 use super::AutoencoderKLConfig;
 use super::blocks::{DownEncoderBlock2D, UNetMidBlock2D, norm};
-use crate::layers::{Conv2d, Conv2dConfig, GroupNorm};
+use crate::layers::{Conv2d, Conv2dConfig, GroupNorm, ops};
 
 /// The half that goes from pixels to latents.
 #[derive(Module, Debug)]
@@ -67,6 +67,6 @@ impl Encoder {
 
     /// The float type of the weights.
     pub(super) fn dtype(&self) -> DType {
-        self.conv_in.weight.val().dtype()
+        ops::compute_dtype(&self.conv_in.weight.val())
     }
 }
