@@ -23,6 +23,7 @@
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several edits of one photo, such as with other scales: [`Editor::prepare`].
+//! - Edits in turn, with undo and branches, in one file: [`Session`]; a sentence of several edits: [`split_edits`].
 //! - Several photos or variations at once: [`Editor::edit_batch`].
 //! - The picture that the original repository or diffusers would have given: [`Compat`].
 //!
@@ -52,12 +53,14 @@
 //!
 //! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
+mod chain;
 mod device;
 pub mod docs;
 mod editor;
 mod named;
 mod options;
 mod record;
+mod session;
 mod settings;
 
 #[doc(no_inline)]
@@ -67,6 +70,8 @@ pub use {
 };
 
 #[doc(inline)]
+pub use self::chain::split_edits;
+#[doc(inline)]
 pub use self::device::{DEVICES, device_by_name};
 #[doc(inline)]
 pub use self::editor::{
@@ -74,6 +79,8 @@ pub use self::editor::{
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, OutputSize};
+#[doc(inline)]
+pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,

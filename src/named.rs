@@ -15,6 +15,7 @@ impl EditOptions {
         "schedule",
         "text_scale",
         "image_scale",
+        "strength",
         "guidance_rescale",
         "eta",
         "seed",
@@ -54,6 +55,7 @@ impl EditOptions {
             "schedule" => self.schedule = text.parse()?,
             "text_scale" => self.text_scale = Some(text.parse()?),
             "image_scale" => self.image_scale = Some(text.parse()?),
+            "strength" => self.strength = Some(number("strength", "a number", text)?),
             "guidance_rescale" => {
                 self.guidance_rescale = number("guidance_rescale", "a number", text)?;
             }
@@ -112,6 +114,7 @@ mod tests {
         ("schedule", "karras"),
         ("text_scale", "9"),
         ("image_scale", "1.2,1.1"),
+        ("strength", "0.5"),
         ("guidance_rescale", "0.5"),
         ("eta", "0.25"),
         ("seed", "18446744073709551615"),

@@ -51,12 +51,23 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The step of the schedule that the edit begins with: 0 but where a strength is given.
+    pub(crate) fn first_step(&self) -> usize {
+        let made = |strength| made_steps(strength, self.steps);
+        self.options
+            .strength
+            .map_or(0, |strength| self.steps - made(strength))
+    }
+
     fn check(&self) -> Result<()> {
         if let Some(steps) = self.options.schedule.steps()
             && steps != self.steps
         {
             let expected = format!("{steps}, as the schedule has");
             return Err(Error::setting("steps", expected, self.steps));
+        }
+        if let Some(strength) = self.options.strength {
+            check_strength(strength, self.steps)?;
         }
         match self.options.eta {
             Some(eta) if !self.sampler.has_eta() => {
@@ -80,6 +91,31 @@ fn check_steps(steps: usize, profile: &CheckpointProfile) -> Result<()> {
     }
     let expected = format!("between 1 and {}", profile.train_timesteps);
     Err(Error::setting("steps", expected, steps))
+}
+
+/// How many of the steps an edit of this strength makes: `get_timesteps` of diffusers' image-to-image pipelines.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "towards zero, as Python's int"
+)]
+fn made_steps(strength: f64, steps: usize) -> usize {
+    ((steps as f64 * strength) as usize).min(steps)
+}
+
+fn check_strength(strength: f64, steps: usize) -> Result<()> {
+    if !(strength > 0.0 && strength <= 1.0) {
+        return Err(Error::setting(
+            "strength",
+            "above 0 and at most 1",
+            strength,
+        ));
+    }
+    if made_steps(strength, steps) == 0 {
+        let expected = format!("enough for one of the {steps} steps: at least one in {steps}");
+        return Err(Error::setting("strength", expected, strength));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -147,6 +183,42 @@ mod tests {
         });
         let error = Settings::new(&endless, &profile()).unwrap_err();
         assert!(error.to_string().starts_with("image_scale"), "{error}");
+    }
+
+    #[test]
+    fn a_strength_makes_the_last_steps_and_at_least_one() {
+        let first = |strength, steps| {
+            let options = EditOptions::default()
+                .with_strength(strength)
+                .with_steps(steps);
+            Settings::new(&options, &profile()).map(|settings| settings.first_step())
+        };
+        // What Python's `steps - min(int(steps * strength), steps)` gives.
+        for (strength, steps, expected) in [
+            (1.0, 20, 0),
+            (0.3, 20, 14),
+            (0.29, 100, 72),
+            (0.999, 6, 1),
+            (0.5, 5, 3),
+        ] {
+            assert_eq!(first(strength, steps).unwrap(), expected, "{strength}");
+        }
+        assert_eq!(
+            Settings::new(&EditOptions::default(), &profile())
+                .unwrap()
+                .first_step(),
+            0
+        );
+        for (strength, steps) in [
+            (0.0, 20),
+            (-1.0, 20),
+            (1.01, 20),
+            (f64::NAN, 20),
+            (0.04, 20),
+        ] {
+            let error = first(strength, steps).unwrap_err().to_string();
+            assert!(error.starts_with("strength"), "{error}");
+        }
     }
 
     #[test]

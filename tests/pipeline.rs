@@ -89,7 +89,7 @@ fn assert_fixture(
     let recorded = golden
         .names()
         .iter()
-        .filter(|name| name.starts_with("latents."))
+        .filter(|name| name.starts_with("latents.") && *name != "latents.start")
         .count();
     golden.check(&format!("latents.{}", recorded - 1), last.latents);
     for (index, edited) in steps.finish().unwrap().iter().enumerate() {
@@ -150,6 +150,19 @@ fn a_tiny_autoencoder_and_velocities_give_the_picture_of_diffusers_too() {
     ] {
         let with_sampler = |options: EditOptions| options.with_sampler(sampler);
         assert_fixture(&editor, &format!("taesd-{name}"), with_sampler, 1);
+    }
+}
+
+#[test]
+fn a_strength_begins_with_the_noised_photo_as_diffusers_image_to_image_does() {
+    let whole = ["strength-euler-a-whole".to_owned()];
+    let each = SamplerKind::ALL.map(|sampler| format!("strength-{sampler}"));
+    for name in each.into_iter().chain(whole) {
+        let golden = Golden::open(&format!("pipeline/{name}"));
+        let sampler = golden.text("sampler").parse().unwrap();
+        let strength = golden.text("strength").parse().unwrap();
+        let with = |options: EditOptions| options.with_sampler(sampler).with_strength(strength);
+        assert_fixture(&editor(), &name, with, 1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: names, defaults and help.
 
 mod many;
+mod turns;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use ip2p::{
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
+pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Batch(Box<BatchArgs>),
     /// Draw one sheet of edits with different scales and seeds, to find those that are right.
     Sweep(Box<SweepArgs>),
+    /// Edit a photo in turns: back, again, in branches, all of it in one file.
+    Session(Box<SessionArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
     /// Train a model, or measure one.
@@ -61,7 +65,7 @@ pub(crate) struct EditArgs {
     pub(crate) input: Option<PathBuf>,
 
     /// What to do with it: "make it snowy". With --from, default the sentence of that edit.
-    #[arg(required_unless_present = "from")]
+    #[arg(required_unless_present_any = ["from", "edits"])]
     pub(crate) instruction: Option<String>,
 
     /// Where to write the picture; the ending says the format [default: INPUT-edited.png, never over another file]
@@ -70,6 +74,9 @@ pub(crate) struct EditArgs {
 
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
+
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
 
     #[command(flatten)]
     pub(crate) mask: MaskArgs,
@@ -155,6 +162,10 @@ pub(crate) struct SharedArgs {
     /// Where the noise levels of the steps lie [default: normal]
     #[arg(long, value_name = "NAME", value_parser = schedule)]
     pub(crate) schedule: Option<ScheduleKind>,
+
+    /// Begin with the photo under noise, not with noise alone, and make only this share of the steps: above 0, at most 1 [default: noise alone]
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    pub(crate) strength: Option<f64>,
 
     /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: 0]
     #[arg(long, value_name = "X")]

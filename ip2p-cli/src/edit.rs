@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
-    OutputSize, Photo, Precision, Result, Timings, device_by_name,
+    OutputSize, Photo, PhotoFile, Precision, Result, Step, Timings, device_by_name,
 };
 use ip2p_batch::numbered;
 use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
+use crate::chain::{self, Link};
 use crate::mask::mask;
 use crate::model::open_model;
 use crate::output::{self, default_output};
@@ -37,10 +38,10 @@ pub(crate) use take_some;
 /// What to edit, with what: the command line, and beneath it the record of `--from`.
 struct Job {
     input: PathBuf,
-    instruction: String,
+    /// The edits to make in turn, at least one.
+    links: Vec<Link>,
     /// None for the model that comes with ip2p.
     model: Option<PathBuf>,
-    options: EditOptions,
     precision: Precision,
     device: String,
     count: usize,
@@ -84,18 +85,32 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let stop = stop_on_ctrl_c();
     let job = job(args)?;
     // What can be known to be wrong is said before gigabytes are loaded.
-    job.options.check()?;
+    let first = &job.links[0];
+    job.links.iter().try_for_each(|link| link.options.check())?;
     let outputs = outputs(args, &job)?;
     let photo = Photo::open(&job.input)?;
     let mask = mask(&args.mask, &photo)?;
-    let mut request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
+    let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
     let model = open_model(job.model.as_deref(), args.report.quiet)?;
-    model.check(&request, &job.options)?;
+    for link in &job.links {
+        request.instruction = &link.instruction;
+        model.check(&request, &link.options)?;
+    }
+    request.instruction = &first.instruction;
+    if job.links.len() > 1 {
+        chain::check(&model, &job.links)?;
+    }
     let editor = load(model, &job.device, job.precision, progress)?;
     let load = started.elapsed();
 
-    let (mut edited, timings) = edit(&editor, &request, &job.options, progress, &stop)?;
+    let (mut edited, timings) = if job.links.len() == 1 {
+        edit(&editor, &request, &first.options, progress, &stop)?
+    } else {
+        let file = PhotoFile::open(&job.input)?;
+        let what = (mask.as_ref(), job.count);
+        chain::edit(&editor, file, &job.links, what, progress, &stop)?
+    };
     let writing = Instant::now();
     let mut report = Vec::new();
     for (edited, file) in edited.iter_mut().zip(&outputs) {
@@ -132,7 +147,7 @@ fn job(args: &EditArgs) -> Result<Job> {
             )
         })?),
     };
-    let options = options(args, record.as_ref())?;
+    let links = chain::links(args, record.as_ref())?;
     let from_record = |value: fn(&EditRecord) -> Option<String>| record.as_ref().and_then(value);
     let needed = |name, value: Option<String>| {
         value.ok_or_else(|| {
@@ -156,10 +171,6 @@ fn job(args: &EditArgs) -> Result<Job> {
         .as_ref()
         .map(path)
         .or_else(|| from_record(|record| record.model_path.clone()));
-    let instruction = args
-        .instruction
-        .clone()
-        .or_else(|| from_record(|record| Some(record.instruction.clone())));
     let precision = args
         .shared
         .precision
@@ -167,9 +178,8 @@ fn job(args: &EditArgs) -> Result<Job> {
         .unwrap_or_default();
     Ok(Job {
         input: needed("input", input)?.into(),
-        instruction: needed("instruction", instruction)?,
+        links,
         model: model.map(PathBuf::from),
-        options,
         precision,
         device: device_name(&args.shared),
         count: args.choice.count.unwrap_or(1),
@@ -183,7 +193,7 @@ pub(crate) fn device_name(args: &SharedArgs) -> String {
 }
 
 /// The options of the record, or else the defaults, with those of the command line over them.
-fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> {
+pub(crate) fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<EditOptions> {
     let mut options =
         record.map_or_else(|| Ok(EditOptions::default()), EditOptions::from_record)?;
     apply(&mut options, &args.shared);
@@ -207,7 +217,9 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
         compat,
         detail
     );
-    take_some!(options, args, steps, sampler, size, negative, eta, fit);
+    take_some!(
+        options, args, steps, sampler, size, negative, eta, fit, strength
+    );
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;
@@ -221,7 +233,7 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
 }
 
 /// A seed that nobody chose: 32 bits, which every tool's seeds have.
-fn new_seed() -> u64 {
+pub(crate) fn new_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now()) & u64::from(u32::MAX)
 }
@@ -264,10 +276,28 @@ fn edit(
     let spinner = progress.spinner("reading");
     let mut steps = editor.steps(request, options)?;
     spinner.finish_and_clear();
+    let count = steps.steps();
+    walk(&mut steps, count, progress, stop)?;
+    let spinner = progress.spinner("decoding");
+    let edited = steps.finish_timed();
+    spinner.finish_and_clear();
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
+    edited
+}
+
+/// Walks the steps of an edit, with a bar.
+pub(crate) fn walk(
+    steps: &mut dyn Iterator<Item = Result<Step>>,
+    count: usize,
+    progress: Progress,
+    stop: &AtomicBool,
+) -> Result<()> {
     let bar = progress.steps("editing");
-    bar.set_length(steps.steps() as u64);
+    bar.set_length(count as u64);
     bar.tick();
-    for step in &mut steps {
+    for step in steps {
         step?;
         bar.inc(1);
         if stop.load(Ordering::Relaxed) {
@@ -276,13 +306,7 @@ fn edit(
         }
     }
     bar.finish_and_clear();
-    let spinner = progress.spinner("decoding");
-    let edited = steps.finish_timed();
-    spinner.finish_and_clear();
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Stopped);
-    }
-    edited
+    Ok(())
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the process at once.
@@ -324,12 +348,9 @@ fn print(args: &EditArgs, report: &Report<'_>) -> Result<()> {
     // The seed is printed even when quiet: without it a picture cannot be made again.
     output::write(|out| {
         report.outputs.iter().try_for_each(|output| {
-            writeln!(
-                out,
-                "{} (seed {})",
-                output.file.display(),
-                output.settings.seed
-            )
+            // Of several turns the first seed is the one to give again.
+            let first = output.settings.earlier.first().unwrap_or(output.settings);
+            writeln!(out, "{} (seed {})", output.file.display(), first.seed)
         })
     })
 }

@@ -10,7 +10,7 @@ pub(crate) const HELP: &str = "Exit codes:
   0    done
   1    something failed that is none of the below
   2    the command line or a setting is wrong
-  3    a photo or picture cannot be read or written
+  3    a photo, picture or session cannot be read or written
   4    the checkpoint cannot be loaded
   5    the device cannot do it, or the numbers ran away
   130  stopped by Ctrl-C; nothing half-written is left";
@@ -19,7 +19,7 @@ pub(crate) const HELP: &str = "Exit codes:
 pub(crate) fn code(error: &Error) -> ExitCode {
     ExitCode::from(match error {
         Error::InvalidSetting { .. } => 2,
-        Error::Image { .. } | Error::Io { .. } => 3,
+        Error::Image { .. } | Error::Io { .. } | Error::Session { .. } => 3,
         Error::Checkpoint { .. } | Error::Weights { .. } | Error::Config { .. } => 4,
         Error::Device { .. } | Error::NotFinite { .. } => 5,
         Error::Stopped => 130,

@@ -22,7 +22,12 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
         if args.json {
             json(&record)
         } else {
-            write(|out| writeln!(out, "{}", record.to_parameters()))
+            write(|out| {
+                let turns = record.earlier.iter().chain([&record]);
+                turns
+                    .map(EditRecord::to_parameters)
+                    .try_for_each(|turn| writeln!(out, "{turn}"))
+            })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod batch;
+mod chain;
 mod data;
 mod edit;
 mod exit;
@@ -12,6 +13,7 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod session;
 mod sweep;
 mod train;
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         Command::Edit(args) => edit::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Session(args) => session::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),

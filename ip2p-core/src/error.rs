@@ -39,6 +39,14 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
+    /// A file is not a session that can be gone on with.
+    #[error("{}: {reason}", path.display())]
+    Session {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
     /// A file of a checkpoint is damaged or says something that cannot be.
     #[error("{}: {reason}", path.display())]
     Checkpoint {
@@ -136,6 +144,14 @@ impl Error {
     /// Says what is wrong with a picture file.
     pub fn image(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Image {
+            path: path.as_ref().to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Says what is wrong with the file of a session.
+    pub fn session(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Session {
             path: path.as_ref().to_owned(),
             reason: reason.into(),
         }

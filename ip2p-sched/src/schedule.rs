@@ -191,6 +191,19 @@ impl Schedule {
         noise * self.init_noise_sigma
     }
 
+    /// The latents to start from at step `first` with an image in them: `image + sigma · noise`, in `f32`.
+    ///
+    /// So begins diffusers' image-to-image (`add_noise` of its schedulers, of which the scaled ones are this times
+    /// `1 / √(sigma² + 1)`).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such step.
+    #[must_use]
+    pub fn noised_latents(&self, image: Tensor<4>, noise: Tensor<4>, first: usize) -> Tensor<4> {
+        image + noise * self.steps[first].sigma
+    }
+
     /// What latents that have arrived at the end are multiplied by: 1 if there is no noise left in them.
     ///
     /// A schedule of the DDPM family that ends above 0 leaves its latents a little smaller than the image.

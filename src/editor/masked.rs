@@ -13,6 +13,7 @@ use ip2p_core::{CheckpointProfile, FitPlan, Result, Size};
 use ip2p_io::{Photo, fit};
 use ip2p_region::Mask;
 
+use super::noise::source_latents;
 use super::request::EditRequest;
 
 /// How much of a latent's pixels may change until all of it may: half.
@@ -53,13 +54,12 @@ impl Masked {
             return Ok(None);
         }
         let device = image_latents.device();
-        let latents = image_latents.clone() / profile.image_latents_scale * profile.scaling_factor;
         Ok(Some(Self {
             weights: Tensor::from_data(
                 TensorData::new(weights, [batch, 1, height, width]),
                 &device,
             ),
-            latents: latents.cast(burn::tensor::FloatDType::F32),
+            latents: source_latents(image_latents, profile),
         }))
     }
 
@@ -70,7 +70,7 @@ impl Masked {
 }
 
 /// A mask of the photo, as the model's picture of the photo has it.
-pub(super) fn fitted(mask: &Mask, plan: &FitPlan) -> Result<Mask> {
+pub(crate) fn fitted(mask: &Mask, plan: &FitPlan) -> Result<Mask> {
     let picture = Photo::from(mask.to_picture());
     Ok(Mask::from_photo(&fit(&picture, plan)?.into()))
 }

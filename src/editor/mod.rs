@@ -10,6 +10,7 @@ mod prepared;
 mod preview;
 mod request;
 mod steps;
+mod turn;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub use model::{Model, inspect};
 pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
+
+pub(crate) use masked::fitted;
+pub(crate) use turn::Latents;
 
 use crate::options::EditOptions;
 

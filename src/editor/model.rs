@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::Device;
-use ip2p_core::{CheckpointProfile, Precision, Result, Size, SizeStep};
+use ip2p_core::{CheckpointProfile, FitPlan, Precision, Result, Size, SizeStep};
 use ip2p_io::{Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Tokenizer};
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
@@ -192,8 +192,22 @@ impl Model {
         Ok(record(self, precision, &settings, &done))
     }
 
+    /// How the photo of an edit is fitted: to what size, and how.
+    pub(crate) fn plan(&self, photo: Size, options: &EditOptions) -> Result<FitPlan> {
+        let settings = self.settings(options)?;
+        settings.fit.plan(photo, settings.size, self.size_step)
+    }
+
+    /// The shape of the latents of one picture of this size.
+    pub(crate) fn latents_shape(&self, picture: Size) -> [usize; 4] {
+        let factor = self.vae.vae_scale_factor();
+        let side = |side: u32| side as usize / factor;
+        let channels = self.vae.latent_channels();
+        [1, channels, side(picture.height), side(picture.width)]
+    }
+
     /// What the options come to with this model.
-    pub(super) fn settings(&self, options: &EditOptions) -> Result<Settings> {
+    pub(crate) fn settings(&self, options: &EditOptions) -> Result<Settings> {
         options.vae.check(self.vae.vae_scale_factor())?;
         Settings::new(options, &self.profile)
     }

@@ -1,7 +1,7 @@
-//! Noise as tensors, from one generator for each image or one for all.
+//! What an edit starts from: noise as tensors, from one generator for each image or one for all, and the photo beneath it.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use ip2p_core::{NoiseGenerator, NoiseKind};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use ip2p_core::{CheckpointProfile, NoiseGenerator, NoiseKind};
 
 /// Where the noise of a batch comes from.
 #[derive(Debug)]
@@ -50,4 +50,10 @@ impl NoiseSource {
             .collect();
         Tensor::from_data(TensorData::new(noise, self.shape), &self.device)
     }
+}
+
+/// The latents that the network sees the photos as, scaled as the sampler has its own, in `f32`.
+pub(super) fn source_latents(image_latents: &Tensor<4>, profile: &CheckpointProfile) -> Tensor<4> {
+    let unscaled = image_latents.clone() / profile.image_latents_scale;
+    (unscaled * profile.scaling_factor).cast(FloatDType::F32)
 }

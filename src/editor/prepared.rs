@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::tensor::Tensor;
 use ip2p_core::{Error, FitPlan, FitPolicy, Result, TargetSize};
 use ip2p_io::Photo;
 use ip2p_region::Mask;
@@ -201,6 +202,18 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Prepared> {
+        self.prepare_with(requests, options, |plans| {
+            self.encode_photos(requests, plans, options)
+        })
+    }
+
+    /// As [`Self::prepare_all`], with the photos' latents as `encode` has them.
+    pub(super) fn prepare_with(
+        &self,
+        requests: &[EditRequest<'_>],
+        options: &EditOptions,
+        encode: impl FnOnce(&[FitPlan]) -> Result<(Tensor<4>, Vec<LatentColours>)>,
+    ) -> Result<Prepared> {
         let settings = self.model.settings(options)?;
         let plans = requests
             .iter()
@@ -214,10 +227,8 @@ impl Editor {
         let (context, uncond_context, warnings) = self.encode_texts(requests, options)?;
         let text = started.elapsed();
         let started = Instant::now();
-        let (image_latents, colours) = self.encode_photos(requests, &plans, options)?;
-        if !is_finite(&image_latents) {
-            return Err(self.encoder_ran_away());
-        }
+        let (image_latents, colours) = encode(&plans)?;
+        self.check_encoded(&image_latents)?;
         let encode = started.elapsed();
 
         let images = requests.iter().zip(plans).zip(&warnings);
@@ -248,12 +259,18 @@ impl Editor {
         })
     }
 
-    fn encoder_ran_away(&self) -> Error {
-        Error::NotFinite {
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] if what the autoencoder gave is no number.
+    pub(super) fn check_encoded(&self, latents: &Tensor<4>) -> Result<()> {
+        if is_finite(latents) {
+            return Ok(());
+        }
+        Err(Error::NotFinite {
             what: "the autoencoder's encoder".into(),
             step: 0,
             advice: advice(dtype(self.precision)),
-        }
+        })
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
-use ip2p_io::{Photo, RgbPicture, Rounding, fit, from_tensor, restore};
+use ip2p_io::{EditRecord, Photo, RgbPicture, Rounding, fit, from_tensor, restore};
 use ip2p_region::{carry, composite};
 use ip2p_sched::{Run, Schedule};
 
 use super::masked::fitted;
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
-use super::noise::NoiseSource;
+use super::noise::{NoiseSource, source_latents};
 use super::plan::guidance;
 use super::prepared::{Image, Prepared};
 use super::preview::{LatentColours, previews};
@@ -73,7 +73,7 @@ impl Step {
 /// ```
 #[derive(Debug)]
 pub struct Steps<'a> {
-    editor: &'a Editor,
+    pub(super) editor: &'a Editor,
     settings: Settings,
     guidance: Guidance,
     schedule: Schedule,
@@ -83,10 +83,12 @@ pub struct Steps<'a> {
     colours: Arc<[LatentColours]>,
     /// The network's last word on what the result is, if a step was made.
     denoised: Option<Tensor<4>>,
+    /// The step of the schedule that the edit began with.
+    first: usize,
     done: usize,
     failed: bool,
-    images: Vec<Image>,
-    timings: Timings,
+    pub(super) images: Vec<Image>,
+    pub(super) timings: Timings,
 }
 
 impl Editor {
@@ -124,7 +126,14 @@ impl Editor {
             Compat::Diffusers => NoiseSource::shared(options.noise, seeds[0], shape, &self.device),
             _ => NoiseSource::per_image(options.noise, &seeds, shape, &self.device),
         };
-        let run = sampler.begin(&schedule, schedule.initial_latents(noise.next()))?;
+        let first = settings.first_step();
+        let latents = if settings.options.strength.is_some() {
+            let source = source_latents(&conditions.image_latents, &self.model.profile);
+            schedule.noised_latents(source, noise.next(), first)
+        } else {
+            schedule.initial_latents(noise.next())
+        };
+        let run = sampler.begin_at(&schedule, first, latents)?;
         Ok(Steps {
             editor: self,
             settings,
@@ -135,6 +144,7 @@ impl Editor {
             noise,
             colours,
             denoised: None,
+            first,
             done: 0,
             failed: false,
             images,
@@ -159,7 +169,7 @@ impl Iterator for Steps<'_> {
             prediction: self.editor.model.profile.prediction,
             execution: self.settings.options.branches,
             dtype: dtype(self.editor.precision),
-            step: self.done,
+            step: self.first + self.done,
         };
         let noise = &mut self.noise;
         let step = match self.run.step(&mut network, &mut || noise.next()) {
@@ -173,8 +183,8 @@ impl Iterator for Steps<'_> {
         self.done += 1;
         self.denoised = Some(step.denoised.clone());
         Some(Ok(Step {
-            index: step.index,
-            steps: self.schedule.steps().len(),
+            index: step.index - self.first,
+            steps: self.steps(),
             sigma: step.sigma,
             latents: step.latents,
             denoised: step.denoised,
@@ -183,7 +193,7 @@ impl Iterator for Steps<'_> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.schedule.steps().len() - self.done;
+        let left = self.steps() - self.done;
         (if self.failed { 0 } else { left }, Some(left))
     }
 }
@@ -192,7 +202,7 @@ impl Steps<'_> {
     /// How many steps there are in all.
     #[must_use]
     pub fn steps(&self) -> usize {
-        self.schedule.steps().len()
+        self.schedule.steps().len() - self.first
     }
 
     /// How long the parts took until now.
@@ -218,13 +228,7 @@ impl Steps<'_> {
     /// Those of [`Self::finish`].
     pub fn finish_timed(mut self) -> Result<(Vec<Edited>, Timings)> {
         let started = Instant::now();
-        let denoised = self.denoised.take().ok_or(Error::Stopped)?;
-        let complete = self.done == self.schedule.steps().len();
-        let latents = if complete {
-            self.run.into_latents()
-        } else {
-            denoised
-        };
+        let latents = self.result()?;
         let profile = &self.editor.model.profile;
         let latents = latents / profile.scaling_factor;
         // The photos' own latents: what the autoencoder makes of a photo that nobody edited.
@@ -240,21 +244,8 @@ impl Steps<'_> {
         let pairs = latents.split(1, 0).into_iter().zip(unedited.split(1, 0));
         for (image, (latents, unedited)) in images.into_iter().zip(pairs) {
             let photo = decoder.give_back(&image, latents, unedited)?;
-            let done = Done {
-                instruction: &image.instruction,
-                seed: image.seed,
-                model_hash: Some(&self.editor.fingerprint),
-                plan: &image.plan,
-                mask: image.mask.as_deref(),
-                steps: (self.done, self.schedule.steps().len()),
-            };
             edited.push(Edited {
-                record: record(
-                    &self.editor.model,
-                    self.editor.precision,
-                    &self.settings,
-                    &done,
-                ),
+                record: self.record(&image),
                 photo,
                 model_size: image.plan.model,
                 warnings: image.warnings,
@@ -263,16 +254,45 @@ impl Steps<'_> {
         self.timings.decode = started.elapsed();
         Ok((edited, self.timings))
     }
+
+    /// The latents of the results, as the sampler has them: before the last step what the network takes them to be.
+    pub(super) fn result(&self) -> Result<Tensor<4>> {
+        let denoised = self.denoised.as_ref().ok_or(Error::Stopped)?;
+        let complete = self.done == self.steps();
+        Ok(if complete {
+            self.run.latents().clone()
+        } else {
+            denoised.clone()
+        })
+    }
+
+    /// How an image is made.
+    pub(super) fn record(&self, image: &Image) -> EditRecord {
+        let done = Done {
+            instruction: &image.instruction,
+            seed: image.seed,
+            model_hash: Some(&self.editor.fingerprint),
+            plan: &image.plan,
+            mask: image.mask.as_deref(),
+            steps: (self.done, self.steps()),
+        };
+        record(
+            &self.editor.model,
+            self.editor.precision,
+            &self.settings,
+            &done,
+        )
+    }
 }
 
 /// From latents to photos.
-struct Decoder<'a> {
-    editor: &'a Editor,
-    options: &'a EditOptions,
+pub(super) struct Decoder<'a> {
+    pub(super) editor: &'a Editor,
+    pub(super) options: &'a EditOptions,
     /// How many steps were made, for errors.
-    step: usize,
+    pub(super) step: usize,
     /// The photo that was decoded last as it was, which its variations share.
-    unedited: Option<(Arc<Photo>, RgbPicture)>,
+    pub(super) unedited: Option<(Arc<Photo>, RgbPicture)>,
 }
 
 impl Decoder<'_> {
@@ -321,7 +341,7 @@ impl Decoder<'_> {
     }
 
     /// The picture of one image's latents.
-    fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
+    pub(super) fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
         let (vae, dtype) = (&self.editor.vae, dtype(self.editor.precision));
         let unscaled = unscaled.cast(dtype);
         let rgb = vae.decode_with(unscaled.clone(), self.options.vae);

@@ -13,6 +13,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
     LCMScheduler,
+    StableDiffusionImg2ImgPipeline,
     StableDiffusionInstructPix2PixPipeline,
     UniPCMultistepScheduler,
 )
@@ -151,6 +152,47 @@ def write_taesd(out, pipeline):
         save(out / "pipeline" / f"taesd-{name}.safetensors", tensors, 2e-4, REASON, tolerance_gpu=5e-3, **settings)
 
 
+def strength_edit(pipeline, source, sampler, strength, steps=6, seed=7, text_scale=7.5, image_scale=1.5):
+    """diffusers' image-to-image, with the network input and the guidance of its InstructPix2Pix pipeline."""
+    scheduler = SCHEDULERS[sampler](pipeline.scheduler.config)
+    pipeline.scheduler = scheduler
+    generator = torch.Generator().manual_seed(seed)
+    scheduler.set_timesteps(steps)
+    timesteps, _ = StableDiffusionImg2ImgPipeline.get_timesteps(pipeline, steps, strength, "cpu")
+    # In the order of the pipeline: with the sentence, with the photo alone, with neither.
+    contexts = pipeline._encode_prompt(INSTRUCTION, "cpu", 1, True)
+    pixel_values = pipeline.image_processor.preprocess(source)
+    image_latents = pipeline.vae.encode(pixel_values).latent_dist.mode()
+    scaled = image_latents * pipeline.vae.config.scaling_factor
+    noise = torch.randn(scaled.shape, generator=generator)
+    latents = scheduler.add_noise(scaled, noise, timesteps[:1])
+    extra = pipeline.prepare_extra_step_kwargs(generator, 0.0)
+    concat = torch.cat([image_latents, image_latents, torch.zeros_like(image_latents)])
+    tensors = {"latents.start": latents}
+    for i, t in enumerate(timesteps):
+        scaled_input = scheduler.scale_model_input(torch.cat([latents] * 3), t)
+        outputs = pipeline.unet(torch.cat([scaled_input, concat], 1), t, contexts, return_dict=False)[0]
+        text, image, neither = outputs.chunk(3)
+        guided = neither + text_scale * (text - image) + image_scale * (image - neither)
+        latents = scheduler.step(guided, t, latents, **extra, return_dict=False)[0]
+        tensors[f"latents.{i}"] = latents
+    decoded = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
+    return tensors | {"output.0": pixels(pipeline.image_processor.postprocess(decoded)[0])}
+
+
+def write_strength(out, pipeline):
+    config = pipeline.scheduler.config
+    for sampler in SCHEDULERS:
+        for strength in [0.6] if sampler != "euler-a" else [0.6, 1.0]:
+            source = photo(96, 64)
+            pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(config)
+            tensors = strength_edit(pipeline, source, sampler, strength)
+            tensors |= {"photo": pixels(source)}
+            settings = {"steps": "6", "seed": "7", "sampler": sampler, "strength": str(strength)}
+            name = f"strength-{sampler}" if strength < 1 else f"strength-{sampler}-whole"
+            save(out / "pipeline" / f"{name}.safetensors", tensors, 2e-4, REASON, tolerance_gpu=5e-3, **settings)
+
+
 def load(folder, **settings):
     pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(folder, safety_checker=None, **settings)
     pipeline.set_progress_bar_config(disable=True)
@@ -162,5 +204,6 @@ def write(out):
     taesd = load(out / "tiny-taesd", variant="fp16", torch_dtype=torch.float32)
     with torch.no_grad():
         write_diffusers(out, pipeline)
+        write_strength(out, pipeline)
         write_original(out, pipeline)
         write_taesd(out, taesd)

@@ -54,6 +54,21 @@ impl Desk {
             .unwrap()
     }
 
+    /// Runs `ip2p session` with the tiny checkpoint and small pictures, and these lines in a pipe.
+    pub(crate) fn session(&self, arguments: &[&str], lines: &str) -> Output {
+        let tiny = tiny();
+        Command::cargo_bin("ip2p")
+            .unwrap()
+            .arg("session")
+            .args(arguments)
+            .args(["--model", tiny.to_str().unwrap()])
+            .env_remove("IP2P_MODEL")
+            .current_dir(&self.folder)
+            .write_stdin(lines)
+            .output()
+            .unwrap()
+    }
+
     /// Runs `ip2p edit` with the tiny checkpoint, few steps and small pictures.
     pub(crate) fn edit(&self, arguments: &[&str]) -> Output {
         let tiny = tiny();

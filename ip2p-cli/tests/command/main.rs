@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batch;
+mod chain;
 mod desk;
 mod edit;
 mod generate;
@@ -10,5 +11,6 @@ mod inspect;
 mod interrupt;
 mod mask;
 mod refuse;
+mod session;
 mod sweep;
 mod train;

@@ -4,7 +4,7 @@ use image::{GrayImage, RgbImage};
 use rand::rngs::ChaCha8Rng;
 
 use super::chain::Chain;
-use super::propose::propose_for;
+use super::propose::{propose, propose_for};
 use super::sample::pick;
 use super::sentence::{clause, finish};
 use super::source::{Ask, Scenes, global, local, until_some};
@@ -18,9 +18,10 @@ pub fn scene(seed: u64, index: u64) -> Scene {
     Scene::sample(&mut rng(seed, index))
 }
 
-/// The streams of [`twins`] and [`chained`], after those of the families.
+/// The streams of [`twins`], [`chained`] and [`in_turn`], after those of the families.
 const TWINS: u64 = 100;
 const CHAINED: u64 = 101;
+const IN_TURN: u64 = 102;
 
 /// The draws of one measure, shared with no other.
 fn stream(seed: u64, measure: u64, index: u64) -> ChaCha8Rng {
@@ -128,5 +129,37 @@ pub fn chained(seed: u64, index: u64, size: u32, phrasing: Phrasing) -> Chained 
             first,
             second,
         })
+    })
+}
+
+/// Case `index` of edits in turn: so many local ones, each with a sentence of its own and of the picture that the one
+/// before asks for.
+#[must_use]
+pub fn in_turn(seed: u64, index: u64, size: u32, turns: usize, phrasing: Phrasing) -> Vec<Example> {
+    let mut rng = stream(seed, IN_TURN, index);
+    let ask = Ask { phrasing, size };
+    until_some(|| {
+        let mut scene = Scene::sample(&mut rng);
+        (0..turns)
+            .map(|_| turn(&mut scene, ask, &mut rng))
+            .collect()
+    })
+}
+
+/// A local edit of the scene, which is then the scene after it.
+fn turn(scene: &mut Scene, ask: Ask, rng: &mut ChaCha8Rng) -> Option<Example> {
+    let family = pick(&Family::LOCAL, rng)?;
+    let edit = propose(scene, family, rng)?;
+    let sentence = clause(&[scene], &edit, ask.phrasing, rng)?;
+    let instruction = finish(&sentence, ask.phrasing, rng);
+    let after = edit.apply(scene);
+    let [input, edited] = render_each([scene, &after], ask.size);
+    *scene = after;
+    Some(Example {
+        mask: Some(difference(&input, &edited)),
+        input,
+        edited,
+        instruction,
+        edits: vec![family],
     })
 }

@@ -30,7 +30,7 @@ use canvas::{Canvas, Part};
 pub use colour::Colour;
 pub use edit::{Change, Edit};
 pub use kind::{Kind, Stand};
-pub use measure::{Chained, Twins, chained, following, scene, twins};
+pub use measure::{Chained, Twins, chained, following, in_turn, scene, twins};
 pub use object::Object;
 pub use place::{Column, Place, Row, Side};
 pub use source::Scenes;

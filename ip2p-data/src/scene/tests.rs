@@ -313,6 +313,20 @@ fn a_chain_does_more_than_each_of_its_edits() {
 }
 
 #[test]
+fn each_edit_in_turn_is_of_what_the_one_before_left() {
+    for index in 0..20 {
+        let turns = in_turn(1, index, SIZE, 5, Phrasing::Training);
+        assert_eq!(turns.len(), 5);
+        for pair in turns.windows(2) {
+            assert_eq!(pair[0].edited, pair[1].input);
+        }
+        for turn in &turns {
+            assert_ne!(turn.input, turn.edited, "{}", turn.instruction);
+        }
+    }
+}
+
+#[test]
 fn an_addition_depends_on_scene_and_edit_alone() {
     let scene = Scene {
         objects: Vec::new(),

@@ -90,8 +90,11 @@ impl EditRecord {
         optional("Size", self.model_size.map(|size| size.to_string()));
         optional("Model hash", self.model_hash.clone());
         optional("Model", self.model.clone());
-        // Their img2img begins with the photo and a little noise; ours with noise alone.
-        optional("Denoising strength", Some("1".into()));
+        // Their image-to-image begins with the photo under noise, ours with noise alone if there is no strength.
+        optional(
+            "Denoising strength",
+            Some(self.strength.unwrap_or(1.0).to_string()),
+        );
         optional("Eta", self.eta.map(|eta| eta.to_string()));
         let rescale = (self.guidance_rescale != 0.0).then(|| self.guidance_rescale.to_string());
         optional("CFG Rescale phi", rescale);
@@ -127,6 +130,10 @@ impl EditRecord {
             "CFG scale schedule" => take_per_step(&mut self.text_scale, &value),
             "Image CFG scale schedule" => take_per_step(&mut self.image_scale, &value),
             "CFG Rescale phi" => self.guidance_rescale = finite(&value).unwrap_or_default(),
+            "Denoising strength" => {
+                // 1 is what those write who begin with noise alone.
+                self.strength = finite(&value).filter(|&strength| 0.0 < strength && strength < 1.0);
+            }
             "Eta" => self.eta = finite(&value),
             "Sampler" => self.take_sampler(&value),
             "Schedule type" => self.schedule = ours(&SCHEDULES, &value),

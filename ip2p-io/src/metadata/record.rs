@@ -65,6 +65,8 @@ pub struct EditRecord {
     pub image_scale: ScaleSchedule,
     /// How the branches of guidance were combined.
     pub guidance_formula: GuidanceFormula,
+    /// How much of the way from noise to picture was walked, from the photo under noise on; none if from noise alone.
+    pub strength: Option<f64>,
     /// How far the result's standard deviation was pulled to that of the text-and-image branch, 0 to 1.
     pub guidance_rescale: f64,
     /// The seed of this picture's noise.
@@ -85,6 +87,9 @@ pub struct EditRecord {
     pub mask_hash: Option<String>,
     /// Whose picture was to be given, as the command spells it.
     pub compat: String,
+    /// The edits before this one, the first of them first, where a picture was edited in turns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Self>,
     /// The number format of the weights.
     pub precision: Precision,
     /// The device, as the command spells it.
@@ -113,6 +118,7 @@ impl Default for EditRecord {
             text_scale: 7.5.into(),
             image_scale: 1.5.into(),
             guidance_formula: GuidanceFormula::default(),
+            strength: None,
             guidance_rescale: 0.0,
             seed: 0,
             noise: NoiseKind::default(),
@@ -123,6 +129,7 @@ impl Default for EditRecord {
             detail: "model".into(),
             mask_hash: None,
             compat: "none".into(),
+            earlier: Vec::new(),
             precision: Precision::default(),
             device: None,
         }
@@ -179,6 +186,8 @@ mod tests {
             model_size: Some(Size::new(640, 384)),
             steps_done: Some(3),
             eta: Some(0.5),
+            strength: Some(0.75),
+            earlier: vec![EditRecord::default(), EditRecord::default()],
             ..EditRecord::default()
         };
         let json = record.to_json().unwrap();

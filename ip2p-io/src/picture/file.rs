@@ -43,6 +43,21 @@ impl PhotoFile {
         })
     }
 
+    /// Content that is already in memory; `name` is what errors call it.
+    #[must_use]
+    pub fn from_bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
+        Self {
+            path: name.into(),
+            bytes,
+        }
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Where it was read from.
     #[must_use]
     pub fn path(&self) -> &Path {

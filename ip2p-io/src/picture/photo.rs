@@ -8,7 +8,7 @@ use std::path::Path;
 use ip2p_core::{Error, Result, Size};
 
 use super::decode::{Limits, decode};
-use super::encode::SaveOptions;
+use super::encode::{SaveOptions, encode};
 use super::save::save;
 use super::{PictureFormat, RgbPicture};
 use crate::EditRecord;
@@ -154,6 +154,23 @@ impl Photo {
         self.save_with(path, record, SaveOptions::default())
     }
 
+    /// The content of a PNG file of the photo: what it holds comes back from [`Photo::decode`] to the byte.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Image`] if the format cannot hold the size.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        let (format, options) = (PictureFormat::Png, SaveOptions::default());
+        let encoded = encode(
+            self,
+            format,
+            None,
+            options,
+            Path::new("a picture in memory"),
+        )?;
+        Ok(encoded.bytes)
+    }
+
     /// As [`Photo::save`], with a JPEG quality of the caller's.
     ///
     /// # Errors
@@ -202,6 +219,14 @@ pub(crate) fn read_file(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_photo_comes_back_from_memory_to_the_byte() {
+        let rgb = RgbPicture::new(Size::new(2, 3), (0..18).collect()).unwrap();
+        let photo = Photo::from_parts(rgb, Some(vec![0, 50, 255, 9, 1, 77]), Some(vec![1]), None);
+        let read = Photo::decode(&photo.to_png().unwrap(), "memory").unwrap();
+        assert_eq!((read.rgb(), read.alpha()), (photo.rgb(), photo.alpha()));
+    }
 
     #[test]
     #[cfg(unix)]

@@ -74,6 +74,31 @@ impl RgbPicture {
         sum as f64 / (255.0 * self.pixels.len() as f64)
     }
 
+    /// The peak signal-to-noise ratio to another picture in dB, over the pixels that `counts` says of, row by row.
+    ///
+    /// Infinite if they are the same there; none if no pixel counts.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes differ.
+    #[must_use]
+    pub fn psnr(&self, other: &Self, counts: impl Fn(usize) -> bool) -> Option<f64> {
+        assert_eq!(self.size, other.size, "pictures of one size are compared");
+        let pixels = self.pixels.chunks_exact(CHANNELS);
+        let pairs = pixels.zip(other.pixels.chunks_exact(CHANNELS));
+        let (mut squares, mut bytes) = (0_u64, 0_u64);
+        for (_, (a, b)) in pairs.enumerate().filter(|(at, _)| counts(*at)) {
+            squares += a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
+                .sum::<u64>();
+            bytes += CHANNELS as u64;
+        }
+        let mean = squares as f64 / bytes as f64;
+        (bytes > 0).then(|| 10.0 * (255.0_f64.powi(2) / mean).log10())
+    }
+
     /// The rows, from the top.
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.pixels

@@ -128,8 +128,24 @@ impl Sampler {
     ///
     /// As [`Sampler::check`].
     pub fn begin(&self, schedule: &Schedule, latents: Tensor<4>) -> Result<Run> {
+        self.begin_at(schedule, 0, latents)
+    }
+
+    /// As [`Sampler::begin`], but from step `first` of the schedule on: [`Schedule::noised_latents`] makes the latents.
+    ///
+    /// Steps count as they do in a whole run, so that the last ones do what they would do there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sampler::check`]; [`Error::InvalidSetting`] if the schedule has no such step.
+    pub fn begin_at(&self, schedule: &Schedule, first: usize, latents: Tensor<4>) -> Result<Run> {
         self.check()?;
-        Ok(Run::new(self.solver(), schedule.clone(), latents))
+        let steps = schedule.steps().len();
+        if first >= steps {
+            let expected = format!("below {steps}, of which the schedule has that many");
+            return Err(Error::setting("first step", expected, first));
+        }
+        Ok(Run::new(self.solver(), schedule.clone(), first, latents))
     }
 
     fn solver(&self) -> Box<dyn Solver> {

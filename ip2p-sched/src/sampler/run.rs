@@ -9,7 +9,7 @@ use crate::{Denoiser, Schedule};
 /// What a step gives.
 #[derive(Debug, Clone)]
 pub struct StepOutput {
-    /// The step, counted from 0.
+    /// The step, counted from 0 at the schedule's first.
     pub index: usize,
     /// The noise level that the step left from.
     pub sigma: f64,
@@ -63,11 +63,16 @@ pub struct Run {
 }
 
 impl Run {
-    pub(super) fn new(solver: Box<dyn Solver>, schedule: Schedule, latents: Tensor<4>) -> Self {
+    pub(super) fn new(
+        solver: Box<dyn Solver>,
+        schedule: Schedule,
+        first: usize,
+        latents: Tensor<4>,
+    ) -> Self {
         Self {
             solver,
             schedule,
-            index: 0,
+            index: first,
             latents,
         }
     }
@@ -122,6 +127,12 @@ impl Run {
     }
 
     /// The latents as they are now: after the last step, those to decode.
+    #[must_use]
+    pub fn latents(&self) -> &Tensor<4> {
+        &self.latents
+    }
+
+    /// As [`Run::latents`].
     #[must_use]
     pub fn into_latents(self) -> Tensor<4> {
         self.latents

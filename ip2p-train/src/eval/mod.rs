@@ -5,6 +5,7 @@
 
 mod cases;
 mod report;
+mod turns;
 
 use image::RgbImage;
 use ip2p::{EditOptions, EditRequest, Editor, Photo, Result};
@@ -15,6 +16,7 @@ use ip2p_data::{Example, Family, Phrasing};
 
 use self::cases::{Case, photo_case, scene_case};
 pub use self::report::{Evaluation, FamilyRow, Rate, ScaleRow};
+pub use self::turns::{TurnsTable, in_turn};
 use crate::pictures::{from_photo, to_photo};
 
 /// What is measured on.

@@ -1,0 +1,308 @@
+//! `ip2p session`.
+
+mod command;
+mod input;
+mod settings;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ip2p::{
+    EditOptions, Editor, Error, PhotoFile, Result, Session, Turn, TurnRequest, split_edits,
+};
+
+use self::command::{Command, HELP};
+use self::input::Input;
+use self::settings::Settings;
+use self::store::Store;
+use crate::args::SessionArgs;
+use crate::edit::{apply, device_name, load, new_seed, walk};
+use crate::mask::mask;
+use crate::model::open_model;
+use crate::progress::Progress;
+use crate::{exit, output};
+
+/// A session under way.
+struct Desk<'a> {
+    editor: Editor,
+    session: Session,
+    store: Store,
+    settings: Settings,
+    device: String,
+    progress: Progress,
+    quiet: bool,
+    interrupt: &'a Interrupt,
+}
+
+/// What Ctrl-C does: at the prompt it ends the command, within a turn it ends the turn.
+#[derive(Default)]
+struct Interrupt {
+    busy: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Interrupt {
+    fn new() -> Arc<Self> {
+        let interrupt = Arc::new(Self::default());
+        let handled = Arc::clone(&interrupt);
+        // Without a handler Ctrl-C ends the process at once, which leaves nothing half-written either.
+        let _ = ctrlc::set_handler(move || {
+            let first = !handled.stop.swap(true, Ordering::Relaxed);
+            if !first || !handled.busy.load(Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            exit::tell("stopping this turn; once more ends the command");
+        });
+        interrupt
+    }
+
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.stop.store(false, Ordering::Relaxed);
+        self.busy.store(true, Ordering::Relaxed);
+        let done = work();
+        self.busy.store(false, Ordering::Relaxed);
+        done
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &SessionArgs) -> Result<()> {
+    let interrupt = Interrupt::new();
+    let progress = Progress::new(args.quiet);
+    let mut store = Store::new(&args.file);
+    // What was begun is read before the weights are: it may be no session.
+    let begun = store.read()?;
+    let photo = args.photo.as_ref().map(PhotoFile::open).transpose()?;
+    check_photo(args, begun.as_ref(), photo.as_ref())?;
+    let folder = args.shared.model.clone();
+    let folder = folder.or_else(|| Some(begun.as_ref()?.model_folder()?.into()));
+    let last = begun.as_ref().and_then(|session| session.turns().last());
+    let precision = (args.shared.precision).or(last.map(|turn| turn.record.precision));
+    let mut options = match last {
+        Some(turn) => EditOptions::from_record(&turn.record)?,
+        None => EditOptions::default(),
+    };
+    if let Some(session) = &begun {
+        options = session.with_fixed(options);
+    }
+    apply(&mut options, &args.shared);
+    let model = open_model(folder.as_deref(), args.quiet)?;
+    Session::check(&model, &options)?;
+    let device = device_name(&args.shared);
+    let editor = load(model, &device, precision.unwrap_or_default(), progress)?;
+    let session = match (begun, photo) {
+        (Some(session), _) => session,
+        (None, Some(photo)) => Session::begin(&editor, photo, &options)?,
+        (None, None) => unreachable!("checked above"),
+    };
+    let mut desk = Desk {
+        editor,
+        session,
+        store,
+        settings: Settings::new(options),
+        device,
+        progress,
+        quiet: args.quiet,
+        interrupt: &interrupt,
+    };
+    desk.store.write(&desk.session)?;
+    desk.talk(&Input::new())
+}
+
+/// # Errors
+///
+/// If there is neither a session nor a photo to begin one with, or both, and the photo is another.
+fn check_photo(
+    args: &SessionArgs,
+    begun: Option<&Session>,
+    photo: Option<&PhotoFile>,
+) -> Result<()> {
+    match (begun, photo) {
+        (None, None) => {
+            let expected = "given after the file, which does not exist yet";
+            Err(Error::setting("photo", expected, "nothing"))
+        }
+        (Some(session), Some(photo)) if session.photo_file().sha256() != photo.sha256() => {
+            let reason = format!(
+                "is a session of another photo than {}; give another file to begin one",
+                photo.path().display()
+            );
+            Err(Error::session(&args.file, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Desk<'_> {
+    /// Does what is said until nothing more is.
+    ///
+    /// At a terminal an error is told and the next line read. In a pipe it ends the command: what follows was meant for
+    /// what failed.
+    fn talk(&mut self, input: &Input) -> Result<()> {
+        if input.is_terminal() {
+            say(&self.listed())?;
+            say("a sentence edits the photo; help lists what else there is")?;
+        }
+        while let Some(line) = input.line(self.session.current_branch())? {
+            let done = match Command::parse(&line) {
+                Ok(None) => continue,
+                Ok(Some(Command::Quit)) => break,
+                Ok(Some(command)) => {
+                    let interrupt = self.interrupt;
+                    interrupt.during(|| self.obey(command))
+                }
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(error) if input.is_terminal() => {
+                    exit::tell(&format!("error: {}", error.with_causes()));
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Edit(sentence) => return self.edit(&sentence),
+            Command::Set(name, value) => return self.set(&name, &value),
+            Command::Settings => return say(&self.settings.to_string()),
+            Command::Save(path) => return self.save(&path),
+            Command::Compare => return self.compare(),
+            Command::List => return say(&self.listed()),
+            Command::Help => return say(HELP),
+            Command::Undo => match self.session.undo() {
+                Some(turn) => say(&format!("took back: {}", turn.record.instruction))?,
+                None => return Err(Error::setting("undo", "after an edit", "none before it")),
+            },
+            Command::Redo => match self.session.redo() {
+                Some(turn) => say(&format!("made again: {}", turn.record.instruction))?,
+                None => return Err(Error::setting("redo", "after undo", "nothing taken back")),
+            },
+            Command::Branch(name) => self.session.branch(&name)?,
+            Command::Switch(name) => {
+                self.session.switch(&name)?;
+                say(&self.listed())?;
+            }
+            Command::Unset(name) => return self.settings.unset(&name),
+            Command::Quit => {}
+        }
+        self.store.write(&self.session)
+    }
+
+    /// Makes the edits of a sentence in turn, each of which is in the file before the next begins.
+    fn edit(&mut self, sentence: &str) -> Result<()> {
+        let parts = split_edits(sentence);
+        if parts.len() > 1 && !self.quiet {
+            let count = parts.len();
+            exit::tell(&format!(
+                "{count} edits, one after the other: {}",
+                parts.join(" | ")
+            ));
+        }
+        let mask = mask(&self.settings.mask()?, self.session.photo())?;
+        let seed = self.settings.seed().unwrap_or_else(new_seed);
+        for (turn, part) in parts.iter().enumerate() {
+            let mut request = TurnRequest::new(part);
+            request.mask = mask.as_ref();
+            let options = self.settings.options()?;
+            let options = options.with_seed(seed.wrapping_add(turn as u64));
+            let mut steps = self.session.steps(&self.editor, request, &options)?;
+            let count = steps.steps();
+            walk(&mut steps, count, self.progress, &self.interrupt.stop)?;
+            let turn = self.session.add(steps)?;
+            if !self.quiet {
+                for warning in &turn.warnings {
+                    exit::tell(&format!("warning: {warning}"));
+                }
+            }
+            self.store.write(&self.session)?;
+            say(&self.last())?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.settings.set(name, value)?;
+        let checked = Session::check(self.editor.model(), &self.settings.options()?);
+        checked.inspect_err(|_| self.settings.forget(name))
+    }
+
+    fn save(&mut self, path: &str) -> Result<()> {
+        ip2p::check_output(path)?;
+        let spinner = self.progress.spinner("decoding");
+        let edited = self.session.picture(&self.editor);
+        spinner.finish_and_clear();
+        let mut edited = edited?;
+        let input = self.session.photo_file().path();
+        edited.record.input = Some(input.to_string_lossy().into_owned());
+        edited.record.device = Some(self.device.clone());
+        for warning in edited.save(path)? {
+            exit::tell(&format!("warning: {warning}"));
+        }
+        say(path)
+    }
+
+    /// How far each turn went from the first photo.
+    fn compare(&mut self) -> Result<()> {
+        let spinner = self.progress.spinner("decoding");
+        let drifts = self.session.compare(&self.editor, None);
+        spinner.finish_and_clear();
+        let decibels = |psnr: f64| match psnr {
+            psnr if psnr.is_infinite() => "the photo to the byte".to_owned(),
+            psnr => format!("{psnr:.1} dB"),
+        };
+        for ((number, turn), drift) in (1..).zip(self.session.turns()).zip(drifts?) {
+            let outside = match drift.outside {
+                Some(psnr) => format!("outside the masks {}", decibels(psnr)),
+                None => "no mask".to_owned(),
+            };
+            let whole = decibels(drift.whole);
+            say(&format!(
+                "{number}  {}: {whole}, {outside}",
+                turn.record.instruction
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn last(&self) -> String {
+        let count = self.session.turns().len();
+        let last = self.session.turns().last();
+        last.map_or_else(String::new, |turn| described(count, turn))
+    }
+
+    /// The branches, and the turns of this one.
+    fn listed(&self) -> String {
+        let current = self.session.current_branch();
+        let branches = self.session.branches().map(|(name, turns)| {
+            let mark = if name == current { '*' } else { ' ' };
+            format!("{mark} {name}: {turns} turns")
+        });
+        let turns = (1..).zip(self.session.turns());
+        let turns = turns.map(|(number, turn)| format!("  {}", described(number, turn)));
+        let undone = (self.session.undone())
+            .map(|turn| format!("  (taken back: {})", turn.record.instruction));
+        branches
+            .chain(turns)
+            .chain(undone)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+fn described(number: usize, turn: &Turn) -> String {
+    let masked = if turn.mask.is_some() { ", masked" } else { "" };
+    let record = &turn.record;
+    format!(
+        "{number}  {} (seed {}{masked})",
+        record.instruction, record.seed
+    )
+}
+
+/// Writes a line to standard output.
+fn say(line: &str) -> Result<()> {
+    output::write(|out| writeln!(out, "{line}"))
+}

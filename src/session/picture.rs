@@ -1,0 +1,121 @@
+//! From the latents of turns to the picture that is shown.
+
+use std::sync::Arc;
+
+use ip2p_core::{Error, FitPlan, Result};
+use ip2p_io::{EditRecord, Photo, RgbPicture, fit, restore};
+use ip2p_region::{carry, composite};
+
+use super::{Session, Turn};
+use crate::editor::{Edited, Editor, fitted};
+use crate::options::EditOptions;
+
+impl Session {
+    /// The picture after the turns that count, at the size that the session gives, with how it was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if no turn counts, or the editor's checkpoint is not the session's;
+    /// [`Error::NotFinite`] if the numbers ran away.
+    pub fn picture(&mut self, editor: &Editor) -> Result<Edited> {
+        let path = self.path().to_vec();
+        let record = self.record()?;
+        let photo = self.draw(editor, &path)?;
+        let warnings = self.turns().flat_map(|turn| turn.warnings.clone());
+        Ok(Edited {
+            record,
+            photo,
+            warnings: warnings.collect(),
+            model_size: self.plan(editor)?.model,
+        })
+    }
+
+    /// How the picture is made: the last turn, and in it those before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if no turn counts.
+    pub fn record(&self) -> Result<EditRecord> {
+        let mut records: Vec<_> = self.turns().map(|turn| turn.record.clone()).collect();
+        let Some(last) = records.pop() else {
+            return Err(Error::setting("turns", "at least one", "none"));
+        };
+        Ok(EditRecord {
+            earlier: records,
+            ..last
+        })
+    }
+
+    /// The picture after these turns; without any, the first photo.
+    pub(super) fn draw(&mut self, editor: &Editor, path: &[u64]) -> Result<Photo> {
+        self.check_model(editor)?;
+        let plan = self.plan(editor)?;
+        let (mut done, mut picture) = self.drawn_before(path, &plan)?;
+        // What an unmasked turn gives hides all before it.
+        let hidden = path
+            .iter()
+            .rposition(|turn| self.turns[turn].mask.is_none());
+        done = done.max(hidden.unwrap_or(0));
+        for number in &path[done..] {
+            picture = self.draw_turn(editor, *number, &picture, &plan)?;
+        }
+        self.cache.picture = Some((path.to_vec(), picture.clone()));
+        Ok(picture)
+    }
+
+    /// How many of the turns the picture that was drawn last has, if it can be gone on with, and that picture.
+    fn drawn_before(&self, path: &[u64], plan: &FitPlan) -> Result<(usize, Photo)> {
+        if let Some((drawn, picture)) = &self.cache.picture
+            && path.starts_with(drawn)
+        {
+            return Ok((drawn.len(), picture.clone()));
+        }
+        let options = self.with_fixed(EditOptions::default());
+        let first = if options.keeps_model_size() {
+            fit(&self.photo, plan)?.into()
+        } else {
+            Photo::clone(&self.photo)
+        };
+        Ok((0, first))
+    }
+
+    /// The picture after one more turn.
+    fn draw_turn(
+        &mut self,
+        editor: &Editor,
+        number: u64,
+        picture: &Photo,
+        plan: &FitPlan,
+    ) -> Result<Photo> {
+        let Turn {
+            latents,
+            options,
+            mask,
+            ..
+        } = self.turns[&number].clone();
+        let after = editor.picture_of(&latents, &options)?;
+        let photo = Arc::clone(&self.photo);
+        let whole = if options.keeps_model_size() {
+            after.into()
+        } else if options.carries_change() {
+            carry(self.before(editor, &options)?, &after, plan, &photo)?
+        } else {
+            restore(&after, plan, &photo)?
+        };
+        match mask {
+            None => Ok(whole),
+            Some(mask) if options.keeps_model_size() => {
+                composite(picture, whole.rgb(), &fitted(&mask, plan)?)
+            }
+            Some(mask) => composite(picture, whole.rgb(), &mask),
+        }
+    }
+
+    /// The first photo as the autoencoder gives it back, at the model's size.
+    fn before(&mut self, editor: &Editor, options: &EditOptions) -> Result<&RgbPicture> {
+        if self.cache.before.is_none() {
+            self.cache.before = Some(editor.picture_of(&self.first, options)?);
+        }
+        Ok(self.cache.before.as_ref().expect("just put there"))
+    }
+}
