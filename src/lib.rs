@@ -73,7 +73,7 @@ pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
 };
 #[doc(inline)]
-pub use self::options::{BranchExecution, Compat, Detail, EditOptions, OutputSize};
+pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,

@@ -12,6 +12,7 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod rank;
 mod sweep;
 mod train;
 
