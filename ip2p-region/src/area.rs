@@ -53,6 +53,10 @@ impl Where {
     }
 }
 
+/// What a text must be.
+const EXPECTED: &str =
+    "auto, a place such as \"top left\", \"right\", \"bottom\" or \"centre\", or both";
+
 impl From<Place> for Where {
     fn from(place: Place) -> Self {
         Self::default().at(place)
@@ -76,13 +80,10 @@ impl FromStr for Where {
         match rest.as_slice() {
             [] if region.auto => Ok(region),
             ["anywhere"] if !region.auto => Ok(region),
-            _ => match Place::in_sentence(&rest.join(" ")) {
-                Some(place) => Ok(region.at(place)),
-                None => {
-                    let expected = "auto, a place such as \"top left\", \"right\", \"bottom\" or \"centre\", or both";
-                    Err(Error::setting("where", expected, text))
-                }
-            },
+            _ => {
+                let place = Place::in_sentence(&rest.join(" ")).map(|place| region.at(place));
+                place.ok_or_else(|| Error::setting("where", EXPECTED, text))
+            }
         }
     }
 }

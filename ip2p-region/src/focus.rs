@@ -52,7 +52,7 @@ fn span((from, region): (u32, u32), context: u32, least: u32, length: u32) -> (u
     let middle = u64::from(from) + u64::from(region) / 2;
     let start = middle.saturating_sub(u64::from(side) / 2);
     let start = start.min(u64::from(length - side));
-    (u32::try_from(start).unwrap_or(0), side)
+    (u32::try_from(start).expect("within the photo"), side)
 }
 
 #[cfg(test)]

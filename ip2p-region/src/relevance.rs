@@ -37,10 +37,11 @@ const ASIDE: f32 = 0.25;
 ///
 /// let size = Size::new(16, 16);
 /// let of_an_object = |at: usize| if at % 16 < 5 && at / 16 < 5 { 1.0 } else { 0.02 };
-/// let map = Relevance::new(size, (0..256).map(of_an_object).collect());
+/// let changes: Vec<f32> = (0..256).map(of_an_object).collect();
+/// let map = Relevance::new(size, &changes);
 /// let mask = map.mask(None).expect("an object stands out");
 /// assert!(mask.coverage() < 0.2);
-/// assert!(Relevance::new(size, vec![0.8; 256]).mask(None).is_none());
+/// assert!(Relevance::new(size, &[0.8; 256]).mask(None).is_none());
 /// ```
 #[derive(Debug, Clone)]
 pub struct Relevance {
@@ -55,7 +56,7 @@ impl Relevance {
     ///
     /// If there is not one value for each place, or none.
     #[must_use]
-    pub fn new(size: Size, changes: Vec<f32>) -> Self {
+    pub fn new(size: Size, changes: &[f32]) -> Self {
         assert!(!size.is_empty(), "at least one place");
         assert_eq!(changes.len() as u64, size.pixels(), "one for each place");
         let positive = |at: usize| [changes[at].max(0.0)];
@@ -126,7 +127,7 @@ mod tests {
                 |(mask, strength): &(&Mask, f32)| (mask.weights()[at] > 0).then_some(*strength);
             squares.iter().find_map(of).unwrap_or(background)
         };
-        Relevance::new(SIZE, (0..1024).map(value).collect())
+        Relevance::new(SIZE, &(0..1024).map(value).collect::<Vec<_>>())
     }
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_map_gives_a_mask_or_none(values in proptest::collection::vec(any::<f32>(), 48)) {
-            if let Some(mask) = Relevance::new(Size::new(8, 6), values).mask(None) {
+            if let Some(mask) = Relevance::new(Size::new(8, 6), &values).mask(None) {
                 prop_assert!(mask.bounds().is_some());
             }
         }

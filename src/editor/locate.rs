@@ -100,8 +100,8 @@ impl Locator {
             .map(|((sums, spread), bias)| {
                 // A photo of one colour does not vary at all.
                 let unit = spread.max(f32::MIN_POSITIVE) * self.count as f32;
-                let changes = sums.iter().map(|sum| sum / unit).collect();
-                Relevance::new(self.size, changes).mask(bias.as_ref())
+                let changes: Vec<f32> = sums.iter().map(|sum| sum / unit).collect();
+                Relevance::new(self.size, &changes).mask(bias.as_ref())
             })
             .collect();
         let weight = |mask: &Option<Mask>| match mask {

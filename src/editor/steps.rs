@@ -335,12 +335,11 @@ impl Decoder<'_> {
         if !self.options.carries_change() {
             return restore(after, &image.plan, &image.photo);
         }
-        let before = match image.unedited.get() {
-            Some(picture) => picture,
-            None => {
-                let picture = self.decode(unedited)?;
-                image.unedited.get_or_init(|| picture)
-            }
+        let before = if let Some(picture) = image.unedited.get() {
+            picture
+        } else {
+            let picture = self.decode(unedited)?;
+            image.unedited.get_or_init(|| picture)
         };
         carry(before, after, &image.plan, &image.photo)
     }

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_that_nothing_changed_counts_for_the_most() {
+    fn a_picture_that_nothing_changed_counts_for_the_most_and_a_ruined_one_for_little() {
         let options = EvalOptions {
             size: 64,
             ..EvalOptions::default()
@@ -209,10 +209,15 @@ mod tests {
         let case =
             scene_case(&options, 0, Phrasing::Training).expect("the first scene has an addition");
         assert!(Family::LOCAL.contains(&case.family));
-        let mut row = PlaceRow::default();
-        row.add(&case, &case.example.input, Duration::from_secs(2));
-        row.add(&case, &case.example.edited, Duration::from_secs(1));
-        assert!((row.outside() - MOST).abs() < 1e-9, "{row:?}");
-        assert!((row.following() - 0.5).abs() < 1e-9, "{row:?}");
+        let of = |picture: &RgbImage| {
+            let mut row = PlaceRow::default();
+            row.add(&case, picture, Duration::from_secs(1));
+            (row.outside(), row.following())
+        };
+        assert_eq!(of(&case.example.edited), (MOST, 1.0));
+        let mut ruined = case.example.edited.clone();
+        image::imageops::invert(&mut ruined);
+        let (outside, following) = of(&ruined);
+        assert!(outside < 20.0 && following == 0.0, "{outside} {following}");
     }
 }
