@@ -78,7 +78,7 @@ pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
 };
 #[doc(inline)]
-pub use self::options::{BranchExecution, Compat, Detail, EditOptions, OutputSize};
+pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
 #[doc(inline)]
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;

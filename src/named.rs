@@ -25,6 +25,8 @@ impl EditOptions {
         "compat",
         "keep_model_size",
         "detail",
+        "where",
+        "focus",
         "low_memory",
     ];
 
@@ -73,6 +75,8 @@ impl EditOptions {
                 };
             }
             "detail" => self.detail = text.parse()?,
+            "where" => self.region = text.parse()?,
+            "focus" => self.focus = text.parse()?,
             "low_memory" => {
                 self.branches = if switch("low_memory", text)? {
                     BranchExecution::OneByOne
@@ -124,6 +128,8 @@ mod tests {
         ("compat", "diffusers"),
         ("keep_model_size", "true"),
         ("detail", "model"),
+        ("where", "auto top left"),
+        ("focus", "photo"),
         ("low_memory", "true"),
     ];
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use ip2p_core::{CheckpointProfile, Error, FitPolicy, NoiseKind, Result, ScaleCurve, TargetSize};
 use ip2p_models::vae::VaeOptions;
+use ip2p_region::Where;
 use ip2p_sched::{SamplerKind, ScheduleKind};
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,47 @@ impl FromStr for Detail {
     }
 }
 
+/// What the model looks at where a mask or a place lets only a small part of the photo change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Focus {
+    /// That part and what is around it, which then has the model's whole resolution: see [`view`](ip2p_region::view).
+    #[default]
+    Region,
+    /// The whole photo.
+    Photo,
+}
+
+impl Focus {
+    /// Every choice there is.
+    pub const ALL: [Self; 2] = [Self::Region, Self::Photo];
+
+    /// The name, as the command spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Region => "region",
+            Self::Photo => "photo",
+        }
+    }
+}
+
+impl fmt::Display for Focus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Focus {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|focus| focus.name() == text);
+        found.ok_or_else(|| Error::setting("focus", "region or photo", text))
+    }
+}
+
 /// How the branches of guidance are run: with equal results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -187,6 +229,10 @@ pub struct EditOptions {
     pub output_size: OutputSize,
     /// Whose fine detail a result of the photo's size has: default the photo's.
     pub detail: Detail,
+    /// Where the photo may change, beside the mask of a request: default anywhere.
+    pub region: Where,
+    /// What the model looks at where only a small part may change: default that part.
+    pub focus: Focus,
     /// How the branches of guidance are run: default as one batch.
     pub branches: BranchExecution,
     /// By what parts pictures go through the autoencoder: default whole.
@@ -212,6 +258,8 @@ impl Default for EditOptions {
             compat: Compat::None,
             output_size: OutputSize::Photo,
             detail: Detail::Photo,
+            region: Where::default(),
+            focus: Focus::Region,
             branches: BranchExecution::Batched,
             vae: VaeOptions::default(),
         }
@@ -251,6 +299,8 @@ setters! {
     with_compat compat: Compat = compat;
     with_output_size output_size: OutputSize = output_size;
     with_detail detail: Detail = detail;
+    with_where region: impl Into<Where> = region.into();
+    with_focus focus: Focus = focus;
     with_branches branches: BranchExecution = branches;
     with_vae vae: VaeOptions = vae;
 }

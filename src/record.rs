@@ -1,6 +1,6 @@
 //! Between an edit's options and the record of it that a picture holds.
 
-use ip2p_core::{FitPlan, Precision, Result};
+use ip2p_core::{FitPlan, Precision, Result, Size};
 use ip2p_io::{EditRecord, sha256};
 use ip2p_region::Mask;
 
@@ -15,7 +15,9 @@ pub(crate) struct Done<'a> {
     /// The checkpoint's fingerprint, if it was asked for.
     pub(crate) model_hash: Option<&'a str>,
     pub(crate) plan: &'a FitPlan,
-    /// Where the photo could change, if not everywhere.
+    /// The photo's size, of which the plan may be for a part alone.
+    pub(crate) photo: Size,
+    /// The mask that was given, at the photo's size.
     pub(crate) mask: Option<&'a Mask>,
     /// The steps that were made, and how many there would have been.
     pub(crate) steps: (usize, usize),
@@ -36,7 +38,7 @@ pub(crate) fn record(
     EditRecord {
         instruction: done.instruction.to_owned(),
         negative: options.negative.clone(),
-        photo_size: Some(done.plan.photo),
+        photo_size: Some(done.photo),
         model: Some(profile.name.clone()),
         model_path: model
             .folder()
@@ -60,6 +62,8 @@ pub(crate) fn record(
         keep_model_size: options.output_size == OutputSize::Model,
         detail: options.detail.to_string(),
         mask_hash: done.mask.map(|mask| sha256(mask.weights())),
+        region: options.region.to_string(),
+        focus: options.focus.to_string(),
         compat: options.compat.to_string(),
         precision,
         ..EditRecord::default()
@@ -96,6 +100,8 @@ impl EditOptions {
                 OutputSize::Photo
             },
             detail: record.detail.parse()?,
+            region: record.region.parse()?,
+            focus: record.focus.parse()?,
             ..Self::default()
         })
     }

@@ -5,8 +5,8 @@
 use ip2p::core::Region;
 use ip2p::region::Mask;
 use ip2p::{
-    Compat, EditOptions, Editor, Error, OutputSize, Photo, PhotoFile, RgbPicture, Session, Size,
-    TargetSize, TurnRequest,
+    Compat, EditOptions, Editor, Error, Focus, OutputSize, Photo, PhotoFile, RgbPicture, Session,
+    Size, TargetSize, TurnRequest,
 };
 use ip2p_testing::{device, fixture};
 
@@ -42,10 +42,11 @@ fn sentences(session: &Session) -> Vec<&str> {
 fn the_first_turn_is_the_edit_of_the_photo() {
     let editor = editor();
     let photo = photo(80, 60);
+    let whole = || quick().with_focus(Focus::Photo);
     for options in [
-        quick(),
-        quick().with_output_size(OutputSize::Model),
-        quick().with_strength(0.5),
+        whole(),
+        whole().with_output_size(OutputSize::Model),
+        whole().with_strength(0.5),
     ] {
         let mut session = Session::begin(&editor, photo.clone(), &options).unwrap();
         session.edit(&editor, "make it snowy", &options).unwrap();

@@ -42,6 +42,7 @@ fn photos(paths: Vec<PathBuf>, defaults: &Defaults) -> Result<Vec<Result<Row, Fa
             options: defaults.options.clone(),
             count: defaults.count,
             output: None,
+            mask: None,
         };
         row.check()
             .map(|()| row)

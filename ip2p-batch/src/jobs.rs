@@ -66,6 +66,8 @@ pub struct Job {
     pub instruction: String,
     /// The options, with the first variation's seed.
     pub options: EditOptions,
+    /// The picture of where the photo may change, if not everywhere.
+    pub mask: Option<PathBuf>,
     /// Where the variations go, one for each, under the batch's folder and with `/` between names.
     pub outputs: Vec<String>,
 }
@@ -116,6 +118,7 @@ pub(crate) struct Row {
     pub(crate) count: usize,
     /// The name that it asks for.
     pub(crate) output: Option<String>,
+    pub(crate) mask: Option<PathBuf>,
 }
 
 /// The most variations of one row.
@@ -169,7 +172,7 @@ impl Jobs {
     ///
     /// Of a folder the files with a picture's ending are taken, in the order of their names, and none of its folders;
     /// a pattern can reach into these with `**`. A table has the fields `input`, relative to the table, `instruction`,
-    /// `output`, relative to the batch's folder, `count`, and those of [`EditOptions::NAMES`]; an empty one has its
+    /// `output`, relative to the batch's folder, `count`, `mask`, relative to the table, and those of [`EditOptions::NAMES`]; an empty one has its
     /// default. Where there is no output, it is named after the photo, as a PNG.
     ///
     /// # Errors

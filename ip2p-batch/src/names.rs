@@ -82,6 +82,7 @@ pub(crate) fn assign(rows: Vec<Result<Row, Failure>>) -> Result<Vec<Result<Job, 
             input: row.input,
             instruction: row.instruction,
             options: row.options,
+            mask: row.mask,
             outputs,
         })
     });
@@ -135,6 +136,7 @@ mod tests {
             options: ip2p::EditOptions::default(),
             count,
             output: output.map(ToOwned::to_owned),
+            mask: None,
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ip2p::{Compat, EditOptions, EditRecord, Error, Model, PhotoFile, Precision, Result};
+use ip2p::region::Mask;
+use ip2p::{Compat, EditOptions, EditRecord, Error, Model, Photo, PhotoFile, Precision, Result};
 
 use crate::batch::{Batch, Existing};
 use crate::conflict::{Standing, standing};
@@ -165,13 +166,18 @@ impl Planner<'_> {
     fn job(&mut self, job: &Job) -> Result<(Vec<bool>, String)> {
         let file = PhotoFile::open(&job.input)?;
         let (size, photo) = (file.size()?, file.sha256());
+        let mask = job.mask.as_deref().map(mask_in).transpose()?;
         let mut to_make = Vec::new();
         let mut model_size = None;
         for (variation, output) in job.outputs.iter().enumerate() {
             let options = variation_of(&job.options, variation);
-            let record = self
-                .model
-                .record(size, &job.instruction, &options, self.precision)?;
+            let record = self.model.record(
+                size,
+                mask.as_ref(),
+                &job.instruction,
+                &options,
+                self.precision,
+            )?;
             model_size = record.model_size;
             let record = EditRecord {
                 model_hash: Some(self.model_hash.to_owned()),
@@ -199,6 +205,11 @@ impl Planner<'_> {
         }
         Ok((to_make, format!("{model_size:?} {common:?}")))
     }
+}
+
+/// The mask that a picture shows.
+pub(crate) fn mask_in(path: &Path) -> Result<Mask> {
+    Ok(Mask::from_photo(&Photo::open(path)?))
 }
 
 /// The options of one variation.
@@ -282,6 +293,7 @@ mod tests {
                 input: PathBuf::new(),
                 instruction: String::new(),
                 options: EditOptions::default(),
+                mask: None,
                 outputs: vec![String::new(); count],
             },
             row,

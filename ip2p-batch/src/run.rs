@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
 
+use ip2p::region::Mask;
 use ip2p::{EditRequest, Edited, Editor, Error, Photo, PhotoFile, Result};
 
 use crate::jobs::Failure;
 use crate::manifest::{Made, Manifest};
-use crate::plan::{Chunk, Member, Plan, Planned, variation_of};
+use crate::plan::{Chunk, Member, Plan, Planned, mask_in, variation_of};
 use crate::write::{Picture, Staging, Writer};
 
 /// What happens while a batch runs.
@@ -49,8 +50,16 @@ pub struct Done {
 /// What the caller hears of, and says whether to go on.
 type OnEvent<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
 
-/// A photo, with the sum of its file, or why there is none.
-type Loaded = Result<(Photo, String), String>;
+/// What is read of a job.
+struct Read {
+    photo: Photo,
+    mask: Option<Mask>,
+    /// SHA-256 of the photo's file.
+    sum: String,
+}
+
+/// The same, or why there is none.
+type Loaded = Result<Read, String>;
 
 /// What became of a picture.
 pub(crate) type Written = Result<Made, Failure>;
@@ -126,8 +135,13 @@ impl Plan {
 fn load_all(plan: &Plan, send: SyncSender<Vec<Loaded>>) {
     for chunk in &plan.chunks {
         let load = |member: &Member| {
-            let file = PhotoFile::open(&plan.jobs[member.job].job.input)?;
-            Ok((file.decode()?, file.sha256()))
+            let job = &plan.jobs[member.job].job;
+            let file = PhotoFile::open(&job.input)?;
+            Ok(Read {
+                photo: file.decode()?,
+                mask: job.mask.as_deref().map(mask_in).transpose()?,
+                sum: file.sha256(),
+            })
         };
         let photos = chunk
             .members
@@ -180,7 +194,7 @@ impl Work<'_> {
         let mut ready = Vec::new();
         for (member, photo) in chunk.members.iter().zip(photos) {
             match photo {
-                Ok((photo, sum)) => ready.push((*member, photo, sum)),
+                Ok(read) => ready.push((*member, read)),
                 Err(reason) => self.fail(*member, &reason)?,
             }
         }
@@ -205,19 +219,21 @@ impl Work<'_> {
     }
 
     /// Edits photos that run together, and hands on the pictures that are wanted.
-    fn edit(&mut self, group: &[(Member, Photo, String)]) -> Result<()> {
+    fn edit(&mut self, group: &[(Member, Read)]) -> Result<()> {
         let Some((first, ..)) = group.first() else {
             return Ok(());
         };
         let plan = self.plan;
         let requests: Vec<_> = group
             .iter()
-            .map(|(member, photo, _)| {
+            .map(|(member, read)| {
                 let job = &plan.jobs[member.job].job;
                 let seed = variation_of(&job.options, member.first).seed;
-                EditRequest::new(photo, &job.instruction)
+                let mut request = EditRequest::new(&read.photo, &job.instruction)
                     .with_variations(member.count)
-                    .with_seed(seed)
+                    .with_seed(seed);
+                request.mask = read.mask.as_ref();
+                request
             })
             .collect();
         let pictures = group.iter().map(|(member, ..)| member.count).sum();
@@ -234,9 +250,9 @@ impl Work<'_> {
         self.hand_on(group, edited)
     }
 
-    fn hand_on(&mut self, group: &[(Member, Photo, String)], edited: Vec<Edited>) -> Result<()> {
+    fn hand_on(&mut self, group: &[(Member, Read)], edited: Vec<Edited>) -> Result<()> {
         let mut edited = edited.into_iter();
-        for (member, _, photo) in group {
+        for (member, read) in group {
             let planned = &self.plan.jobs[member.job];
             for (variation, edited) in member.variations().zip(edited.by_ref()) {
                 if !planned.to_make[variation] {
@@ -245,7 +261,7 @@ impl Work<'_> {
                 let picture = Picture {
                     job: member.job,
                     variation,
-                    photo: photo.clone(),
+                    photo: read.sum.clone(),
                     edited,
                 };
                 // The writer has given up: its error is told when it is joined.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::jobs::{Defaults, Failure, Row};
 
 /// The fields that are not options of an edit.
-const OWN: [&str; 4] = ["input", "instruction", "output", "count"];
+const OWN: [&str; 5] = ["input", "instruction", "output", "count", "mask"];
 
 /// Options of the command that a whole batch has in common.
 const SHARED: [&str; 4] = ["model", "device", "precision", "from"];
@@ -206,6 +206,7 @@ fn row<'a>(
         options: defaults.options.clone(),
         count: defaults.count,
         output: None,
+        mask: None,
     };
     let folder = table.parent().unwrap_or(Path::new(""));
     for (name, text) in cells.filter(|(_, text)| !text.trim().is_empty()) {
@@ -213,6 +214,7 @@ fn row<'a>(
             "input" => row.input = folder.join(text),
             "instruction" => text.clone_into(&mut row.instruction),
             "output" => row.output = Some(text.to_owned()),
+            "mask" => row.mask = Some(folder.join(text)),
             "count" => {
                 row.count = text
                     .parse()
@@ -259,11 +261,10 @@ mod tests {
 
     #[test]
     fn both_tables_say_the_same() {
-        let csv =
-            b"\xEF\xBB\xBFinput, instruction,Text-Scale,seed,count,keep_model_size,output\r\n\
-            a.jpg,\"snow, and ice\",\"9,3\",7,2,true,b/a.webp\r\n\
-            c.jpg,night,,,,,\r\n";
-        let jsonl = br#"{"input": "a.jpg", "instruction": "snow, and ice", "text_scale": [9, 3], "seed": 7, "count": 2, "keep-model-size": true, "output": "b/a.webp"}
+        let csv = b"\xEF\xBB\xBFinput, instruction,Text-Scale,seed,count,Mask,where,output\r\n\
+            a.jpg,\"snow, and ice\",\"9,3\",7,2,m.png,auto left,b/a.webp\r\n\
+            c.jpg,night,,,,,,\r\n";
+        let jsonl = br#"{"input": "a.jpg", "instruction": "snow, and ice", "text_scale": [9, 3], "seed": 7, "count": 2, "mask": "m.png", "where": "auto left", "output": "b/a.webp"}
 
 {"input": "c.jpg", "instruction": "night", "seed": null}"#;
         let [csv, jsonl] = [("jobs.csv", &csv[..]), ("jobs.jsonl", &jsonl[..])]
@@ -275,10 +276,13 @@ mod tests {
             assert_eq!(a.instruction, b.instruction);
             assert_eq!(a.options, b.options);
             assert_eq!((a.count, &a.output), (b.count, &b.output));
+            assert_eq!(a.mask.is_some(), b.mask.is_some());
         }
         let first = csv[0].as_ref().unwrap();
         assert_eq!(first.options.text_scale, Some(vec![9.0, 3.0].into()));
         assert_eq!(first.options.seed, 7);
+        assert_eq!(first.options.region.to_string(), "auto left");
+        assert!(first.mask.as_ref().unwrap().ends_with("m.png"));
         assert_eq!(first.input.file_name(), PathBuf::from("a.jpg").file_name());
     }
 

@@ -1,6 +1,7 @@
 //! The command line: names, defaults and help.
 
 mod many;
+mod mask;
 mod turns;
 
 use std::path::PathBuf;
@@ -9,14 +10,14 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use ip2p::core::Region;
-use ip2p::region::Place;
+use ip2p::region::Where;
 use ip2p::{
-    Compat, Detail, FitPolicy, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind, Size,
+    Compat, Detail, FitPolicy, Focus, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind,
     TargetSize,
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
+pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -82,6 +83,9 @@ pub(crate) struct EditArgs {
     pub(crate) mask: MaskArgs,
 
     #[command(flatten)]
+    pub(crate) show: ShowMaskArgs,
+
+    #[command(flatten)]
     pub(crate) shared: SharedArgs,
 
     /// Repeat the edit that made this picture; options given here win.
@@ -110,34 +114,6 @@ pub(crate) struct ChoiceArgs {
     /// How many variations to make, with the seeds that follow [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
-}
-
-/// Where the photo may change. Outside a mask every byte of the result is the photo's.
-#[derive(Debug, Args)]
-pub(crate) struct MaskArgs {
-    /// Change the photo only where this picture is white, or opaque; several add up.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) mask: Vec<PathBuf>,
-
-    /// Change the photo only in this rectangle, in pixels from the top left; several add up, also with --mask.
-    #[arg(long, value_name = "X,Y,W,H", value_parser = region)]
-    pub(crate) mask_box: Vec<Region>,
-
-    /// Change the photo only at this place: "top left", "right", "centre"; with --mask or --mask-box, only where both are.
-    #[arg(long = "where", value_name = "PLACE")]
-    pub(crate) place: Option<Place>,
-
-    /// Change the photo only where the mask would have kept it.
-    #[arg(long)]
-    pub(crate) mask_invert: bool,
-
-    /// Soften the mask's edges over so many pixels to each side [default: 0, hard]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub(crate) mask_feather: u32,
-
-    /// Write the mask over the photo into this picture, to look at.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) save_mask: Option<PathBuf>,
 }
 
 /// What all commands that edit have in common.
@@ -199,6 +175,14 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Detail>(Detail::ALL.map(Detail::name)))]
     pub(crate) detail: Option<Detail>,
 
+    /// Change the photo only where the sentence acts (auto), at a place ("top left", "right", "centre"), or where both are ("auto left"); with a mask, only where it lets [default: anywhere]
+    #[arg(long = "where", value_name = "auto|PLACE")]
+    pub(crate) region: Option<Where>,
+
+    /// What the model looks at where a mask or a place lets only a small part change: that part at full size, or the whole photo [default: region]
+    #[arg(long, value_name = "NAME", value_parser = named::<Focus>(Focus::ALL.map(Focus::name)))]
+    pub(crate) focus: Option<Focus>,
+
     /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
@@ -238,19 +222,6 @@ pub(crate) struct ReportArgs {
     /// Print no progress and no warnings.
     #[arg(short, long)]
     pub(crate) quiet: bool,
-}
-
-/// A rectangle: `X,Y,W,H`.
-fn region(text: &str) -> Result<Region, String> {
-    let numbers: Result<Vec<u32>, _> = text.split(',').map(|part| part.trim().parse()).collect();
-    match numbers.as_deref() {
-        Ok(&[x, y, width, height]) if width > 0 && height > 0 => Ok(Region {
-            x,
-            y,
-            size: Size::new(width, height),
-        }),
-        _ => Err("four whole numbers were expected: X,Y,W,H, the width and height above 0".into()),
-    }
 }
 
 /// A value that is one of these names: clap lists them in its help, completions and errors.
@@ -325,6 +296,10 @@ pub(crate) struct EvalArgs {
     #[arg(long, default_value_t = 256)]
     pub(crate) size: u32,
 
+    /// Measure instead what leaving the rest alone gains: edits of all of a scene beside edits where this says.
+    #[arg(long = "where", value_name = "auto|PLACE", conflicts_with = "photos")]
+    pub(crate) region: Option<Where>,
+
     /// Write the table to a file as well.
     #[arg(short, long, value_name = "FILE.md", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -372,19 +347,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-
-    #[test]
-    fn a_box_is_four_numbers() {
-        let expected = Region {
-            x: 1,
-            y: 2,
-            size: Size::new(30, 40),
-        };
-        assert_eq!(region("1, 2,30,40"), Ok(expected));
-        for text in ["", "1,2,3", "1,2,0,4", "1,2,3,-4", "1,2,3,4,5", "a,b,c,d"] {
-            assert!(region(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent() {

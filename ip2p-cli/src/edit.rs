@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ip2p::region::Where;
 use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
     OutputSize, Photo, PhotoFile, Precision, Result, Step, Timings, device_by_name,
@@ -14,7 +15,6 @@ use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
 use crate::chain::{self, Link};
-use crate::mask::mask;
 use crate::model::open_model;
 use crate::output::{self, default_output};
 use crate::progress::Progress;
@@ -89,7 +89,9 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     job.links.iter().try_for_each(|link| link.options.check())?;
     let outputs = outputs(args, &job)?;
     let photo = Photo::open(&job.input)?;
-    let mask = mask(&args.mask, &photo)?;
+    let mask = args.mask.mask(&photo)?;
+    let anywhere = mask.is_none() && first.options.region == Where::default();
+    args.show.check(!anywhere)?;
     let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
     let model = open_model(job.model.as_deref(), args.report.quiet)?;
@@ -112,6 +114,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
         chain::edit(&editor, file, &job.links, what, progress, &stop)?
     };
     let writing = Instant::now();
+    args.show.write(&photo, &edited)?;
     let mut report = Vec::new();
     for (edited, file) in edited.iter_mut().zip(&outputs) {
         edited.record.input = Some(job.input.to_string_lossy().into_owned());
@@ -215,7 +218,9 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
         guidance_rescale,
         noise,
         compat,
-        detail
+        detail,
+        region,
+        focus
     );
     take_some!(
         options, args, steps, sampler, size, negative, eta, fit, strength

@@ -13,6 +13,7 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod rank;
 mod session;
 mod sweep;
 mod train;

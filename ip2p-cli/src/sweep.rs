@@ -1,12 +1,14 @@
 //! `ip2p sweep`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ip2p::core::Rect;
 use ip2p::io::resize_lanczos;
+use ip2p::region::Mask;
 use ip2p::{
     CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Photo,
     Prepared, Result, RgbPicture, Size,
@@ -20,6 +22,7 @@ use crate::edit::{apply, device_name, load, stop_on_ctrl_c};
 use crate::model::open_model;
 use crate::output::{self, default_output};
 use crate::progress::Progress;
+use crate::rank::{Change, Ranked, map, rank};
 use crate::{exit, memory};
 
 /// The most cells of a sheet.
@@ -32,6 +35,8 @@ struct Report<'a> {
     columns: usize,
     /// In the order of the sheet: row by row, a block of rows for each seed.
     cells: Vec<CellReport<'a>>,
+    /// With --auto: the cells from the best on, and why.
+    ranking: Option<&'a [Ranked]>,
     device: &'a str,
     load_s: f64,
     /// The text encoder and the autoencoder's encoder, once for all cells.
@@ -73,6 +78,8 @@ struct Choice {
 struct Done {
     choice: Choice,
     change: f64,
+    /// How far it went where the sentence acts and where it does not, if that was asked for.
+    of_map: Option<Change>,
     /// As large as the sheet shows it.
     picture: RgbPicture,
     record: EditRecord,
@@ -89,12 +96,15 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
         None => default_output(&args.input, "sweep", 1),
     };
     ip2p::check_output(&sheet)?;
+    args.best.as_ref().map_or(Ok(()), ip2p::check_output)?;
     let photo = Photo::open(&args.input)?;
     let model = open_model(args.shared.model.as_deref(), args.report.quiet)?;
     let grid = Grid::of(args, model.profile())?;
     let mut options = EditOptions::default();
     apply(&mut options, &args.shared);
-    let request = EditRequest::new(&photo, &args.instruction);
+    let mask = args.mask.mask(&photo)?;
+    let mut request = EditRequest::new(&photo, &args.instruction);
+    request.mask = mask.as_ref();
     for choice in grid.cells() {
         model.check(&request, &choice.over(&options))?;
     }
@@ -113,31 +123,47 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
         prepared: &prepared,
         options: &options,
         photo: &photo,
+        map: args
+            .auto
+            .then(|| map(&editor, &request, &options.clone().with_seed(grid.seeds[0])))
+            .transpose()?,
     };
     let cells = sweep.edit_all(&grid, progress, &stop)?;
+    let ranking = sweep.rank(&cells)?;
     let columns = grid.image_scales.len();
     sweep.draw(&cells, columns)?.save(&sheet, None)?;
     if !args.report.quiet {
         tell_warnings(&cells);
     }
     if !args.report.json {
-        return output::write(|out| {
-            writeln!(out, "{}", sheet.display())?;
-            cells
-                .iter()
-                .try_for_each(|cell| writeln!(out, "{}", label(cell)))
-        });
+        return print(&sheet, &cells, ranking.as_deref());
     }
     let encoding = prepared.timings().text + prepared.timings().encode;
     output::json(&Report {
         sheet: &sheet,
         columns,
         cells: cells.iter().map(report).collect(),
+        ranking: ranking.as_deref(),
         device: &device,
         load_s: loading.as_secs_f64(),
         encode_s: encoding.as_secs_f64(),
         total_s: started.elapsed().as_secs_f64(),
         peak_memory_bytes: memory::peak_bytes(),
+    })
+}
+
+/// The sheet, and a line for each cell: in its order, or from the best on with why.
+fn print(sheet: &Path, cells: &[Done], ranking: Option<&[Ranked]>) -> Result<()> {
+    output::write(|out| {
+        writeln!(out, "{}", sheet.display())?;
+        let Some(ranking) = ranking else {
+            let mut cells = cells.iter();
+            return cells.try_for_each(|cell| writeln!(out, "{}", label(cell)));
+        };
+        ranking.iter().enumerate().try_for_each(|(place, ranked)| {
+            let choice = cells[ranked.edit].choice;
+            writeln!(out, "{}. {choice}: {}", place + 1, ranked.why)
+        })
     })
 }
 
@@ -179,6 +205,17 @@ impl Grid {
     }
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            text_scale,
+            image_scale,
+            seed,
+        } = self;
+        write!(f, "text {text_scale} image {image_scale} seed {seed}")
+    }
+}
+
 impl Choice {
     fn over(self, options: &EditOptions) -> EditOptions {
         let options = options.clone().with_seed(self.seed);
@@ -194,26 +231,56 @@ struct Sweep<'a> {
     prepared: &'a Prepared,
     options: &'a EditOptions,
     photo: &'a Photo,
+    /// With --auto: where the sentence acts.
+    map: Option<Mask>,
 }
 
 impl Sweep<'_> {
+    /// The cells from the best on, if that was asked for; writes the best.
+    fn rank(&self, cells: &[Done]) -> Result<Option<Vec<Ranked>>> {
+        let changes: Option<Vec<_>> = cells.iter().map(|cell| cell.of_map).collect();
+        let Some(changes) = changes.filter(|_| self.args.auto) else {
+            return Ok(None);
+        };
+        let ranking = rank(&changes, self.args.most_outside / 100.0);
+        if let (Some(path), Some(first)) = (&self.args.best, ranking.first()) {
+            // The sheet has it small; made again it is the same to the byte.
+            let options = cells[first.edit].choice.over(self.options);
+            let mut edited = self.edit(&options, &mut |_, _| Ok(()))?;
+            edited.record.input = Some(self.args.input.to_string_lossy().into_owned());
+            edited.save(path)?;
+        }
+        Ok(Some(ranking))
+    }
+
+    /// One edit of what is encoded; `on_step` hears which step of how many is done.
+    fn edit(
+        &self,
+        options: &EditOptions,
+        on_step: &mut dyn FnMut(usize, usize) -> Result<()>,
+    ) -> Result<Edited> {
+        let mut steps = self.editor.steps_from(self.prepared, options)?;
+        for step in &mut steps {
+            let step = step?;
+            on_step(step.index + 1, step.steps)?;
+        }
+        // One request of one variation gives one picture.
+        Ok(steps.finish()?.swap_remove(0))
+    }
+
     fn edit_all(&self, grid: &Grid, progress: Progress, stop: &AtomicBool) -> Result<Vec<Done>> {
         let cells = grid.cells();
         let bar = progress.pictures(cells.len());
         let mut done = Vec::new();
         for choice in cells {
-            let options = choice.over(self.options);
-            let mut steps = self.editor.steps_from(self.prepared, &options)?;
-            for step in &mut steps {
-                let step = step?;
-                bar.set_message(format!("step {} of {}", step.index + 1, step.steps));
+            let edited = self.edit(&choice.over(self.options), &mut |step, steps| {
+                bar.set_message(format!("step {step} of {steps}"));
                 if stop.load(Ordering::Relaxed) {
                     bar.abandon();
                     return Err(Error::Stopped);
                 }
-            }
-            // One request of one variation gives one picture.
-            let edited = steps.finish()?.swap_remove(0);
+                Ok(())
+            })?;
             done.push(self.done(choice, edited));
             bar.inc(1);
         }
@@ -225,11 +292,18 @@ impl Sweep<'_> {
         let result = edited.photo.rgb();
         // In the compat modes the result has the model's size.
         let change = scaled(self.photo.rgb(), result.size()).difference(result);
+        let of_map = self.map.as_ref().map(|map| {
+            let map = map.resized(result.size());
+            let photo = scaled(self.photo.rgb(), result.size());
+            let [inside, outside] = map.change(&photo, result);
+            Change { inside, outside }
+        });
         let mut record = edited.record;
         record.input = Some(self.args.input.to_string_lossy().into_owned());
         Done {
             choice,
             change,
+            of_map,
             picture: scaled(result, within(result.size(), self.args.cell)),
             record,
             warnings: edited.warnings,
@@ -276,13 +350,7 @@ fn scaled(picture: &RgbPicture, size: Size) -> RgbPicture {
 }
 
 fn label(cell: &Done) -> String {
-    let Choice {
-        text_scale,
-        image_scale,
-        seed,
-    } = cell.choice;
-    let change = cell.change * 100.0;
-    format!("text {text_scale} image {image_scale} seed {seed}: changes {change:.1}%")
+    format!("{}: changes {:.1}%", cell.choice, cell.change * 100.0)
 }
 
 /// Warnings are of the sentence or the settings: those of one cell are mostly those of all, and told once.

@@ -8,7 +8,7 @@ use ip2p::{Editor, Result, device_by_name};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene::Scenes;
 use ip2p_data::{Phrasing, Source, effect};
-use ip2p_train::eval::{EvalOptions, evaluate};
+use ip2p_train::eval::{EvalOptions, evaluate, evaluate_where};
 use ip2p_train::run::Run;
 use ip2p_train::tokenizer;
 
@@ -106,11 +106,12 @@ fn eval(args: &EvalArgs) -> Result<()> {
     } else {
         ProgressBar::hidden()
     };
-    let evaluation = evaluate(&editor, photos.as_ref(), &options, &mut |done| {
-        bar.set_position(done as u64);
-    })?;
+    let progress = &mut |done| bar.set_position(done as u64);
+    let table = match args.region {
+        Some(region) => evaluate_where(&editor, region, &options, progress)?.to_markdown(),
+        None => evaluate(&editor, photos.as_ref(), &options, progress)?.to_markdown(),
+    };
     bar.finish_and_clear();
-    let table = evaluation.to_markdown();
     if let Some(path) = &args.output {
         std::fs::write(path, &table).map_err(|error| ip2p::Error::io(path, error))?;
     }

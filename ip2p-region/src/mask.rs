@@ -163,6 +163,23 @@ impl Mask {
         }
     }
 
+    /// The same mask at a photo's size, and what a user should know of it: that it had another, or that it is white all over
+    /// and so none.
+    #[must_use]
+    pub fn fitted(&self, photo: Size) -> (Self, Option<String>) {
+        let said = if self.size != photo {
+            let own = self.size;
+            Some(format!(
+                "the mask of {own} was fitted to the photo's {photo}"
+            ))
+        } else if self.weights.iter().all(|&weight| weight == 255) {
+            Some("the mask is white all over: the whole photo may change".to_owned())
+        } else {
+            None
+        };
+        (self.resized(photo), said)
+    }
+
     /// The weights, averaged over what a pixel of `size` covers along the axes on which that is smaller.
     fn shrunk_to(&self, size: Size) -> Planes<1> {
         let made = Size::new(
@@ -215,6 +232,44 @@ impl Mask {
         })
     }
 
+    /// The mask of a part of the picture.
+    ///
+    /// # Panics
+    ///
+    /// If the region is empty or not within the picture.
+    #[must_use]
+    pub fn part(&self, region: Region) -> Self {
+        let Region { x, y, size } = region;
+        let columns = x as usize..(x + size.width) as usize;
+        let rows = self.weights.chunks_exact(self.size.width as usize);
+        let rows = rows.skip(y as usize).take(size.height as usize);
+        Self {
+            size,
+            weights: rows
+                .flat_map(|row| &row[columns.clone()])
+                .copied()
+                .collect(),
+        }
+    }
+
+    /// The mask of a larger picture in which this one lies at `region`, and that keeps what is around it.
+    ///
+    /// # Panics
+    ///
+    /// If the region is not of the mask's size or not within the picture.
+    #[must_use]
+    pub fn within(&self, size: Size, region: Region) -> Self {
+        assert_eq!(self.size, region.size, "the mask fills the region");
+        let mut all = Self::of(size, |_, _| 0);
+        let columns = region.x as usize..(region.x + region.size.width) as usize;
+        let rows = all.weights.chunks_exact_mut(size.width as usize);
+        let own = self.weights.chunks_exact(self.size.width as usize);
+        for (row, own) in rows.skip(region.y as usize).zip(own) {
+            row[columns.clone()].copy_from_slice(own);
+        }
+        all
+    }
+
     /// The mask as a grey picture: white where the edit is.
     #[must_use]
     #[expect(
@@ -224,23 +279,6 @@ impl Mask {
     pub fn to_picture(&self) -> RgbPicture {
         let pixels = self.weights.iter().flat_map(|&weight| [weight; 3]);
         RgbPicture::new(self.size, pixels.collect()).expect("three bytes for each pixel")
-    }
-
-    /// The mask over a photo: what keeps the photo is greyed and darkened.
-    ///
-    /// # Panics
-    ///
-    /// If the sizes differ.
-    #[must_use]
-    pub fn over(&self, photo: &Photo) -> Photo {
-        assert_eq!(self.size, photo.size(), "a mask of the photo");
-        let pixels = photo.rgb().pixels().chunks_exact(3).zip(&self.weights);
-        let shown = pixels.flat_map(|(pixel, &weight)| {
-            let grey = brightness(pixel) / 3;
-            [0, 1, 2].map(|channel| blend(grey, pixel[channel], weight))
-        });
-        let shown = RgbPicture::new(self.size, shown.collect());
-        photo.with_rgb(shown.expect("three bytes for each pixel"))
     }
 }
 
@@ -253,44 +291,8 @@ impl fmt::Debug for Mask {
     }
 }
 
-/// The photo with the edit where the mask has it: where the mask is 0 every byte is the photo's, where it is 255 the
-/// edit's.
-///
-/// # Errors
-///
-/// [`Error::InvalidSetting`] if the edit or the mask is not of the photo's size.
-#[expect(
-    clippy::missing_panics_doc,
-    reason = "there are as many bytes as the size says"
-)]
-pub fn composite(photo: &Photo, edited: &RgbPicture, mask: &Mask) -> Result<Photo> {
-    for (name, size) in [("edited size", edited.size()), ("mask size", mask.size)] {
-        if size != photo.size() {
-            return Err(Error::setting(
-                name,
-                format!("{}, the photo's", photo.size()),
-                size,
-            ));
-        }
-    }
-    let pixels = photo.rgb().pixels().iter().zip(edited.pixels());
-    let weights = mask.weights.iter().flat_map(|&weight| [weight; 3]);
-    let mixed = pixels
-        .zip(weights)
-        .map(|((&photo, &edited), weight)| blend(photo, edited, weight));
-    let mixed = RgbPicture::new(photo.size(), mixed.collect());
-    Ok(photo.with_rgb(mixed.expect("three bytes for each pixel")))
-}
-
-/// Between two bytes: the first at 0, the second at 255.
-fn blend(from: u8, to: u8, weight: u8) -> u8 {
-    let weight = u32::from(weight);
-    let sum = u32::from(from) * (255 - weight) + u32::from(to) * weight;
-    u8::try_from((sum + 127) / 255).expect("between two bytes")
-}
-
 /// How bright a pixel is: ITU-R BT.601, as Pillow's mode `L`.
-fn brightness(pixel: &[u8]) -> u8 {
+pub(crate) fn brightness(pixel: &[u8]) -> u8 {
     let [r, g, b] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
     u8::try_from((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16).expect("weights sum to 2^16")
 }
@@ -300,7 +302,7 @@ fn brightness(pixel: &[u8]) -> u8 {
     clippy::cast_sign_loss,
     reason = "just clamped"
 )]
-fn to_byte(weight: f32) -> u8 {
+pub(crate) fn to_byte(weight: f32) -> u8 {
     weight.round().clamp(0.0, 255.0) as u8
 }
 
@@ -350,6 +352,15 @@ mod tests {
         assert_eq!(back, mask);
     }
 
+    #[test]
+    fn a_part_lies_where_it_was() {
+        let mask = Mask::from_region(Size::new(10, 8), region(3, 2, 4, 3));
+        let around = region(2, 1, 6, 5);
+        let part = mask.part(around);
+        assert_eq!(part.bounds(), Some(region(1, 1, 4, 3)));
+        assert_eq!(part.within(mask.size(), around), mask);
+    }
+
     proptest! {
         #[test]
         fn feathering_stays_within_its_radius(radius in 0..12_u32) {
@@ -361,25 +372,6 @@ mod tests {
                 prop_assert!(weight == 0 || away(x).max(away(y)) <= radius, "{x} {y}");
             }
             prop_assert_eq!(radius == 0, soft == mask);
-        }
-
-        #[test]
-        fn outside_a_mask_every_byte_is_the_photos(
-            weights in proptest::collection::vec(0..=255_u8, 20),
-            bytes in proptest::collection::vec(0..=255_u8, 120),
-        ) {
-            let picture = |bytes: &[u8]| RgbPicture::new(Size::new(5, 4), bytes.to_vec()).unwrap();
-            let (photo, edited) = (Photo::from(picture(&bytes[..60])), picture(&bytes[60..]));
-            let mask = Mask::new(Size::new(5, 4), weights).unwrap();
-            let mixed = composite(&photo, &edited, &mask).unwrap();
-            for (at, &byte) in mixed.rgb().pixels().iter().enumerate() {
-                let (from, to) = (photo.rgb().pixels()[at], edited.pixels()[at]);
-                match mask.weights()[at / 3] {
-                    0 => prop_assert_eq!(byte, from),
-                    255 => prop_assert_eq!(byte, to),
-                    _ => prop_assert!(byte >= from.min(to) && byte <= from.max(to)),
-                }
-            }
         }
 
         #[test]

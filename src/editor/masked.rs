@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use ip2p_core::{CheckpointProfile, FitPlan, Result, Size};
-use ip2p_io::{Photo, fit};
+use ip2p_io::{Photo, fit, restore};
 use ip2p_region::Mask;
 
 use super::noise::source_latents;
-use super::request::EditRequest;
 
 /// How much of a latent's pixels may change until all of it may: half.
 const FULL: f32 = 0.5;
@@ -29,26 +28,35 @@ pub(crate) struct Masked {
 }
 
 impl Masked {
-    /// For images with these masks, at the photos' sizes, and the plans that fit the photos; none if no image has a mask.
+    /// For images with these masks, as they are shown to the model, and the plans that fit them; none if no image has a mask
+    /// and none is `sought`.
     pub(super) fn new<'a>(
-        masks: impl Iterator<Item = (Option<&'a Mask>, &'a FitPlan)>,
+        masks: impl Iterator<Item = (Option<&'a Arc<Mask>>, &'a FitPlan)>,
+        sought: bool,
         image_latents: &Tensor<4>,
         profile: &CheckpointProfile,
     ) -> Result<Option<Self>> {
         let [batch, _, height, width] = image_latents.dims();
-        let side = |side: usize| u32::try_from(side).expect("a picture's side is a u32");
-        let size = Size::new(side(width), side(height));
         let mut weights = Vec::with_capacity(batch * height * width);
-        let mut any = false;
+        let mut any = sought;
+        // The variations of a request share a mask.
+        let mut last: Option<(&Arc<Mask>, Vec<f32>)> = None;
         for (mask, plan) in masks {
             let Some(mask) = mask else {
                 weights.extend(vec![1.0; height * width]);
                 continue;
             };
             any = true;
-            let mask = fitted(mask, plan)?.resized(size);
-            let weight = |&weight: &u8| (f32::from(weight) / 255.0 / FULL).min(1.0);
-            weights.extend(mask.weights().iter().map(weight));
+            let of_mask = match last.take() {
+                Some((of, weights)) if Arc::ptr_eq(of, mask) => weights,
+                _ => {
+                    let weight = |&weight: &u8| (f32::from(weight) / 255.0 / FULL).min(1.0);
+                    let mask = fitted(mask, plan)?.resized(latents_size(image_latents));
+                    mask.weights().iter().map(weight).collect()
+                }
+            };
+            weights.extend_from_slice(&of_mask);
+            last = Some((mask, of_mask));
         }
         if !any {
             return Ok(None);
@@ -63,10 +71,32 @@ impl Masked {
         }))
     }
 
-    /// The network's word on the result, and the photos' latents where they are held.
-    pub(super) fn hold(&self, denoised: Tensor<4>) -> Tensor<4> {
-        self.latents.clone() + (denoised - self.latents.clone()) * self.weights.clone()
+    /// The photos' latents, scaled as the sampler has them.
+    pub(super) fn latents(&self) -> Tensor<4> {
+        self.latents.clone()
     }
+
+    /// How far the network's word on the result is from the photos.
+    pub(super) fn change(&self, denoised: &Tensor<4>) -> Tensor<4> {
+        denoised.clone() - self.latents.clone()
+    }
+
+    /// The network's word on the result, and the photos' latents where they are held: by the masks, and by where the
+    /// sentence acts, if that is known.
+    pub(super) fn hold(&self, denoised: Tensor<4>, found: Option<&Tensor<4>>) -> Tensor<4> {
+        let weights = match found {
+            Some(found) => self.weights.clone().min_pair(found.clone()),
+            None => self.weights.clone(),
+        };
+        self.latents.clone() + (denoised - self.latents.clone()) * weights
+    }
+}
+
+/// Width and height of latents.
+pub(super) fn latents_size(latents: &Tensor<4>) -> Size {
+    let [_, _, height, width] = latents.dims();
+    let side = |side: usize| u32::try_from(side).expect("a picture's side is a u32");
+    Size::new(side(width), side(height))
 }
 
 /// A mask of the photo, as the model's picture of the photo has it.
@@ -75,20 +105,11 @@ pub(crate) fn fitted(mask: &Mask, plan: &FitPlan) -> Result<Mask> {
     Ok(Mask::from_photo(&fit(&picture, plan)?.into()))
 }
 
-/// The mask of a request at the photo's size, and what a user should know of it.
-pub(super) fn mask_of(request: &EditRequest<'_>) -> (Option<Arc<Mask>>, Option<String>) {
-    let Some(mask) = request.mask else {
-        return (None, None);
-    };
-    let (size, photo) = (mask.size(), request.photo.size());
-    let warning = if size != photo {
-        Some(format!(
-            "the mask of {size} was fitted to the photo's {photo}"
-        ))
-    } else if mask.weights().iter().all(|&weight| weight == 255) {
-        Some("the mask is white all over: the whole photo may change".to_owned())
-    } else {
-        None
-    };
-    (Some(Arc::new(mask.resized(photo))), warning)
+/// A mask of the model's picture, at the photo's size: what the model did not see is kept.
+pub(super) fn unfitted(mask: &Mask, plan: &FitPlan) -> Result<Mask> {
+    let picture = mask.resized(plan.model).to_picture();
+    let count = plan.photo.width as usize * plan.photo.height as usize;
+    let kept = Mask::new(plan.photo, vec![0; count])?.to_picture();
+    let photo = restore(&picture, plan, &kept.into())?;
+    Ok(Mask::from_photo(&photo))
 }

@@ -1,5 +1,6 @@
 //! The edit: the one place where the crates meet.
 
+mod locate;
 mod masked;
 mod model;
 mod network;
@@ -11,8 +12,10 @@ mod preview;
 mod request;
 mod steps;
 mod turn;
+mod view;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::Device;
@@ -21,6 +24,7 @@ use ip2p_io::{EditRecord, Photo};
 use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
+use ip2p_region::Mask;
 
 pub use model::{Model, inspect};
 pub use prepared::Prepared;
@@ -63,6 +67,8 @@ pub struct Editor {
 pub struct Edited {
     /// The picture.
     pub photo: Photo,
+    /// Where the photo could change, if not everywhere: at the photo's size.
+    pub mask: Option<Arc<Mask>>,
     /// How it was made: goes into the file, and `ip2p edit --from` reads it there.
     pub record: EditRecord,
     /// The size that the model worked at.

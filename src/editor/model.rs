@@ -9,9 +9,11 @@ use ip2p_io::{Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
+use ip2p_region::Mask;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
 use super::request::check_words;
+use super::view::planned;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
 use crate::options::EditOptions;
@@ -164,7 +166,8 @@ impl Model {
         self.checkpoint.fingerprint(precision)
     }
 
-    /// What the record of an edit will be, for a photo of this size: every setting, before anything is loaded.
+    /// What the record of an edit will be, for a photo of this size, of which the mask says where it may change: every
+    /// setting, before anything is loaded.
     ///
     /// The checkpoint's fingerprint is not in it yet.
     ///
@@ -174,19 +177,22 @@ impl Model {
     pub fn record(
         &self,
         photo: Size,
+        mask: Option<&Mask>,
         instruction: &str,
         options: &EditOptions,
         precision: Precision,
     ) -> Result<EditRecord> {
         let settings = self.settings(options)?;
         check_words(instruction, 1)?;
-        let plan = settings.fit.plan(photo, settings.size, self.size_step)?;
+        let (_, _, plan) = planned(photo, mask, &settings, self.size_step)?;
+        let mask = mask.map(|mask| mask.resized(photo));
         let done = Done {
             instruction,
             seed: options.seed,
             model_hash: None,
             plan: &plan,
-            mask: None,
+            photo,
+            mask: mask.as_ref(),
             steps: (settings.steps, settings.steps),
         };
         Ok(record(self, precision, &settings, &done))

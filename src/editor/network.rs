@@ -5,6 +5,7 @@ use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
 
+use super::locate::Locator;
 use super::masked::Masked;
 use crate::options::BranchExecution;
 
@@ -53,6 +54,8 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) dtype: FloatDType,
     /// The step that is being made, counted from 0: scales may change from step to step.
     pub(crate) step: usize,
+    /// What looks where the sentence acts, if anything does.
+    pub(crate) locator: Option<&'a mut Locator>,
 }
 
 impl Denoiser for GuidedNetwork<'_> {
@@ -70,14 +73,45 @@ impl Denoiser for GuidedNetwork<'_> {
             }
         };
         let denoised = denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)?;
-        Ok(match &self.conditions.masked {
-            Some(masked) => masked.hold(denoised),
-            None => denoised,
-        })
+        let Some(masked) = &self.conditions.masked else {
+            return Ok(denoised);
+        };
+        let Some(locator) = self.locator.as_deref_mut() else {
+            return Ok(masked.hold(denoised, None));
+        };
+        locator.see(&match of_the_sentence(&outputs) {
+            Some(output) => self::denoised(self.prediction, output.zeros_like(), output, sigma)?,
+            None => masked.change(&denoised),
+        });
+        Ok(masked.hold(denoised, locator.weights()))
     }
 }
 
+/// What the sentence changes in what the network returns, if it was asked with the sentence and without.
+fn of_the_sentence(outputs: &[(PlannedBranch, Tensor<4>)]) -> Option<Tensor<4>> {
+    let of = |branch| {
+        let mut outputs = outputs.iter();
+        let found = outputs.find(|(planned, _)| planned.branch == branch);
+        found.map(|(_, output)| output.clone().cast(FloatDType::F32))
+    };
+    Some(of(Branch::TextAndImage)? - of(Branch::Image)?)
+}
+
 impl GuidedNetwork<'_> {
+    /// What the sentence changes in the network's word on the result, where the noisy latents are `x`.
+    pub(crate) fn relevance(&self, x: &Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
+        let planned = |branch| PlannedBranch {
+            branch,
+            weight: 0.0,
+        };
+        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let branches = [Branch::TextAndImage, Branch::Image].map(planned);
+        let outputs = self.run(&branches, &scaled, sigma)?;
+        let output = of_the_sentence(&outputs).expect("both were asked");
+        // The noisy latents are the same in both words.
+        denoised(self.prediction, output.zeros_like(), output, sigma)
+    }
+
     /// Runs these branches as one batch: all images under the first, then all under the second, as the original does.
     fn run(
         &self,

@@ -1,12 +1,13 @@
 //! From photos and sentences to what the U-Net is conditioned on.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use ip2p_core::{FitPlan, NullText, Result};
+use ip2p_core::{NullText, Result};
 use ip2p_io::{fit, to_tensor};
 
 use super::Editor;
 use super::preview::LatentColours;
 use super::request::EditRequest;
+use super::view::View;
 use crate::device::dtype;
 use crate::options::EditOptions;
 
@@ -71,15 +72,15 @@ impl Editor {
     pub(super) fn encode_photos(
         &self,
         requests: &[EditRequest<'_>],
-        plans: &[FitPlan],
+        views: &[View],
         options: &EditOptions,
     ) -> Result<(Tensor<4>, Vec<LatentColours>)> {
         let profile = &self.model.profile;
         let mut all = Vec::new();
         let mut colours = Vec::new();
-        for (request, plan) in requests.iter().zip(plans) {
+        for (request, view) in requests.iter().zip(views) {
             let rgb =
-                to_tensor(&fit(request.photo, plan)?, &self.device).cast(dtype(self.precision));
+                to_tensor(&fit(&view.photo, &view.plan)?, &self.device).cast(dtype(self.precision));
             let latents = self.vae.encode_with(rgb.clone(), options.vae);
             let scaled = latents.clone() * profile.scaling_factor;
             let colour = LatentColours::new(profile.family, &rgb, &scaled);

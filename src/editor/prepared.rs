@@ -1,20 +1,21 @@
 //! Photos and sentences, encoded: what edits of the same photo share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use ip2p_core::{Error, FitPlan, FitPolicy, Result, TargetSize};
-use ip2p_io::Photo;
-use ip2p_region::Mask;
+use ip2p_core::{Error, FitPlan, FitPolicy, Region, Result, TargetSize};
+use ip2p_io::{Photo, RgbPicture};
+use ip2p_region::{Mask, Where};
 
-use super::masked::{Masked, mask_of};
+use super::masked::Masked;
 use super::network::{Conditions, advice, is_finite};
 use super::preview::LatentColours;
-use super::request::EditRequest;
+use super::request::{EditRequest, check_words};
+use super::view::View;
 use super::{Editor, Steps, Timings};
 use crate::device::dtype;
-use crate::options::{Compat, EditOptions};
+use crate::options::{Compat, EditOptions, Focus};
 use crate::settings::Settings;
 
 /// Said of variations in diffusers' mode.
@@ -62,6 +63,8 @@ struct Common {
     size: TargetSize,
     fit: FitPolicy,
     compat: Compat,
+    region: Where,
+    focus: Focus,
 }
 
 impl Common {
@@ -71,6 +74,8 @@ impl Common {
             size: settings.size,
             fit: settings.fit,
             compat: settings.options.compat,
+            region: settings.options.region,
+            focus: settings.options.focus,
         }
     }
 
@@ -96,6 +101,12 @@ impl Common {
         if self.compat != other.compat {
             return differs("compat", self.compat.to_string(), other.compat.to_string());
         }
+        if self.region != other.region {
+            return differs("where", self.region.to_string(), other.region.to_string());
+        }
+        if self.focus != other.focus {
+            return differs("focus", self.focus.to_string(), other.focus.to_string());
+        }
         Ok(())
     }
 }
@@ -103,9 +114,8 @@ impl Common {
 /// One picture of a batch, before it has its seed.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedImage {
-    photo: Arc<Photo>,
-    mask: Option<Arc<Mask>>,
-    plan: FitPlan,
+    view: Arc<View>,
+    unedited: Arc<OnceLock<RgbPicture>>,
     instruction: String,
     /// The first variation's seed, if the request says it.
     first_seed: Option<u64>,
@@ -116,10 +126,17 @@ pub(super) struct PreparedImage {
 /// One picture of a batch: what is needed to give it back.
 #[derive(Debug)]
 pub(super) struct Image {
+    /// What the model is shown.
     pub(super) photo: Arc<Photo>,
-    /// Where it may change, at the photo's size.
+    /// Where it may change.
     pub(super) mask: Option<Arc<Mask>>,
     pub(super) plan: FitPlan,
+    /// The whole photo, and where in it lies what is shown, if that is a part.
+    pub(super) whole: Option<(Arc<Photo>, Region)>,
+    /// The mask that was given.
+    pub(super) given: Option<Arc<Mask>>,
+    /// What the autoencoder makes of the photo as it is, once it was asked: for all edits of what is prepared.
+    pub(super) unedited: Arc<OnceLock<RgbPicture>>,
     pub(super) instruction: String,
     pub(super) seed: u64,
     pub(super) warnings: Vec<String>,
@@ -129,21 +146,19 @@ impl PreparedImage {
     /// The variations of one request, which share the photo.
     fn variations(
         request: &EditRequest<'_>,
-        plan: FitPlan,
+        view: View,
         options: &EditOptions,
         warnings: &[String],
     ) -> impl Iterator<Item = Self> {
         let shared = options.compat == Compat::Diffusers && request.variations > 1;
         let shared = shared.then(|| SHARED_GENERATOR.to_owned());
-        let (mask, mask_warning) = mask_of(request);
-        let more = shared.into_iter().chain(mask_warning);
+        let more = shared.into_iter().chain(view.warning.clone());
         let warnings: Vec<_> = warnings.iter().cloned().chain(more).collect();
-        let photo = Arc::new(request.photo.clone());
+        let (view, unedited) = (Arc::new(view), Arc::default());
         let (instruction, first_seed) = (request.instruction.to_owned(), request.seed);
         (0..request.variations as u64).map(move |variation| Self {
-            photo: Arc::clone(&photo),
-            mask: mask.clone(),
-            plan,
+            view: Arc::clone(&view),
+            unedited: Arc::clone(&unedited),
             instruction: instruction.clone(),
             first_seed,
             variation,
@@ -155,10 +170,14 @@ impl PreparedImage {
     pub(super) fn seeded(self, seed: u64, warning: Option<&str>) -> Image {
         let mut warnings = self.warnings;
         warnings.extend(warning.map(ToOwned::to_owned));
+        let view = &self.view;
         Image {
-            photo: self.photo,
-            mask: self.mask,
-            plan: self.plan,
+            photo: Arc::clone(&view.photo),
+            mask: view.mask.clone(),
+            plan: view.plan,
+            whole: view.whole.clone(),
+            given: view.given.clone(),
+            unedited: self.unedited,
             instruction: self.instruction,
             seed: self.first_seed.unwrap_or(seed).wrapping_add(self.variation),
             warnings,
@@ -189,7 +208,7 @@ impl Editor {
     /// # Errors
     ///
     /// Those of [`Editor::edit`]; [`Error::InvalidSetting`] if an option differs that photo or sentence were encoded with:
-    /// `negative`, `size`, `fit` or `compat`.
+    /// `negative`, `size`, `fit`, `compat`, `where` or `focus`.
     pub fn steps_from(&self, prepared: &Prepared, options: &EditOptions) -> Result<Steps<'_>> {
         let common = Common::of(&self.model.settings(options)?);
         prepared.common.check(&common)?;
@@ -202,8 +221,8 @@ impl Editor {
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<Prepared> {
-        self.prepare_with(requests, options, |plans| {
-            self.encode_photos(requests, plans, options)
+        self.prepare_with(requests, options, |views| {
+            self.encode_photos(requests, views, options)
         })
     }
 
@@ -212,14 +231,15 @@ impl Editor {
         &self,
         requests: &[EditRequest<'_>],
         options: &EditOptions,
-        encode: impl FnOnce(&[FitPlan]) -> Result<(Tensor<4>, Vec<LatentColours>)>,
+        encode: impl FnOnce(&[View]) -> Result<(Tensor<4>, Vec<LatentColours>)>,
     ) -> Result<Prepared> {
         let settings = self.model.settings(options)?;
-        let plans = requests
-            .iter()
-            .map(|request| request.plan(&settings, self.model.size_step))
-            .collect::<Result<Vec<_>>>()?;
-        check_one_size(&plans)?;
+        let view = |request: &EditRequest<'_>| {
+            check_words(request.instruction, request.variations)?;
+            View::of(request, &settings, self.model.size_step)
+        };
+        let views = requests.iter().map(view).collect::<Result<Vec<_>>>()?;
+        check_one_size(&views)?;
         // What is wrong with the settings is said before the networks run.
         self.schedule(&settings)?;
 
@@ -227,20 +247,21 @@ impl Editor {
         let (context, uncond_context, warnings) = self.encode_texts(requests, options)?;
         let text = started.elapsed();
         let started = Instant::now();
-        let (image_latents, colours) = encode(&plans)?;
+        let (image_latents, colours) = encode(&views)?;
         self.check_encoded(&image_latents)?;
         let encode = started.elapsed();
 
-        let images = requests.iter().zip(plans).zip(&warnings);
+        let images = requests.iter().zip(views).zip(&warnings);
         let images: Vec<_> = images
-            .flat_map(|((request, plan), warnings)| {
-                PreparedImage::variations(request, plan, options, warnings)
+            .flat_map(|((request, view), warnings)| {
+                PreparedImage::variations(request, view, options, warnings)
             })
             .collect();
         let masks = images
             .iter()
-            .map(|image| (image.mask.as_deref(), &image.plan));
-        let masked = Masked::new(masks, &image_latents, &self.model.profile)?;
+            .map(|image| (image.view.mask.as_ref(), &image.view.plan));
+        let sought = options.region.is_auto();
+        let masked = Masked::new(masks, sought, &image_latents, &self.model.profile)?;
         Ok(Prepared {
             images,
             conditions: Conditions {
@@ -275,15 +296,16 @@ impl Editor {
 }
 
 /// Whether there is a photo, and all become one size.
-fn check_one_size(plans: &[FitPlan]) -> Result<()> {
-    let Some(first) = plans.first() else {
+fn check_one_size(views: &[View]) -> Result<()> {
+    let mut sizes = views.iter().map(|view| view.plan.model);
+    let Some(first) = sizes.next() else {
         return Err(Error::setting("requests", "at least one", "none"));
     };
-    match plans.iter().find(|plan| plan.model != first.model) {
+    match sizes.find(|&size| size != first) {
         None => Ok(()),
         Some(other) => {
-            let expected = format!("for photos that the model works on at {}", first.model);
-            let got = format!("one at {}", other.model);
+            let expected = format!("for photos that the model works on at {first}");
+            let got = format!("one at {other}");
             Err(Error::setting("requests", expected, got))
         }
     }

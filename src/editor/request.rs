@@ -6,6 +6,7 @@ use ip2p_core::{Error, FitPlan, Result, SizeStep};
 use ip2p_io::Photo;
 use ip2p_region::Mask;
 
+use super::view::planned;
 use crate::settings::Settings;
 
 /// The most variations of one request.
@@ -23,7 +24,8 @@ pub struct EditRequest<'a> {
     pub variations: usize,
     /// The first picture's seed: default that of the options.
     pub seed: Option<u64>,
-    /// Where the photo may change: default everywhere. A mask of another size is fitted to the photo's.
+    /// Where the photo may change: default everywhere. A mask of another size is fitted to the photo's. What
+    /// [`EditOptions::region`](crate::EditOptions::region) says besides narrows it.
     pub mask: Option<&'a Mask>,
 }
 
@@ -61,19 +63,16 @@ impl<'a> EditRequest<'a> {
         self
     }
 
-    /// Checks the request, and plans how the photo is fitted to the model's size.
+    /// Checks the request, and plans how what the model sees of the photo is fitted to the model's size.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] if the sentence is empty, the number of variations out of range, the photo of a size that
-    /// the settings do not allow, or the mask black all over.
+    /// the settings do not allow, or nothing of it may change.
     pub(super) fn plan(&self, settings: &Settings, step: SizeStep) -> Result<FitPlan> {
         check_words(self.instruction, self.variations)?;
-        if self.mask.is_some_and(|mask| mask.bounds().is_none()) {
-            let expected = "one with some white, where the photo may change";
-            return Err(Error::setting("mask", expected, "one that is all black"));
-        }
-        settings.fit.plan(self.photo.size(), settings.size, step)
+        let (_, _, plan) = planned(self.photo.size(), self.mask, settings, step)?;
+        Ok(plan)
     }
 }
 

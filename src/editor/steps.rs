@@ -7,8 +7,9 @@ use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{EditRecord, Photo, RgbPicture, Rounding, fit, from_tensor, restore};
 use ip2p_region::{carry, composite};
-use ip2p_sched::{Run, Schedule};
+use ip2p_sched::{NoiseSchedule, Run, Schedule};
 
+use super::locate::{Locator, Questions};
 use super::masked::fitted;
 use super::network::{Conditions, GuidedNetwork, advice, is_finite};
 use super::noise::{NoiseSource, source_latents};
@@ -80,6 +81,9 @@ pub struct Steps<'a> {
     conditions: Conditions,
     run: Run,
     noise: NoiseSource,
+    /// What looks where the sentences act, if it was asked for, and what it asks before the first step.
+    locator: Option<Locator>,
+    questions: Option<Questions>,
     colours: Arc<[LatentColours]>,
     /// The network's last word on what the result is, if a step was made.
     denoised: Option<Tensor<4>>,
@@ -126,6 +130,19 @@ impl Editor {
             Compat::Diffusers => NoiseSource::shared(options.noise, seeds[0], shape, &self.device),
             _ => NoiseSource::per_image(options.noise, &seeds, shape, &self.device),
         };
+        let (locator, questions) = if options.region.is_auto() {
+            let masked = conditions.masked.as_ref();
+            let masked = masked.expect("where something is sought there is what holds the rest");
+            let locator = Locator::new(&images, &masked.latents())?;
+            // Other noise than the edit's, which stays what it is without.
+            let seeds: Vec<_> = seeds.iter().map(|seed| !seed).collect();
+            let noise = NoiseSource::per_image(options.noise, &seeds, shape, &self.device);
+            let training = NoiseSchedule::new(&self.model.profile)?;
+            let questions = Questions::new(noise, &training, &guidance, settings.steps);
+            (Some(locator), questions)
+        } else {
+            (None, None)
+        };
         let first = settings.first_step();
         let latents = if settings.options.strength.is_some() {
             let source = source_latents(&conditions.image_latents, &self.model.profile);
@@ -142,6 +159,8 @@ impl Editor {
             conditions,
             run,
             noise,
+            locator,
+            questions,
             colours,
             denoised: None,
             first,
@@ -170,9 +189,16 @@ impl Iterator for Steps<'_> {
             execution: self.settings.options.branches,
             dtype: dtype(self.editor.precision),
             step: self.first + self.done,
+            locator: None,
         };
+        let asked = match (self.questions.take(), &mut self.locator) {
+            (Some(questions), Some(locator)) => questions.ask(&network, locator),
+            _ => Ok(()),
+        };
+        network.locator = self.locator.as_mut();
         let noise = &mut self.noise;
-        let step = match self.run.step(&mut network, &mut || noise.next()) {
+        let step = asked.and_then(|()| self.run.step(&mut network, &mut || noise.next()));
+        let step = match step {
             Ok(step) => step?,
             Err(error) => {
                 self.failed = true;
@@ -235,18 +261,19 @@ impl Steps<'_> {
         let unedited = self.conditions.image_latents.clone() / profile.image_latents_scale;
         let images = std::mem::take(&mut self.images);
         let mut edited = Vec::with_capacity(images.len());
-        let mut decoder = Decoder {
+        let decoder = Decoder {
             editor: self.editor,
             options: &self.settings.options,
             step: self.done,
-            unedited: None,
         };
         let pairs = latents.split(1, 0).into_iter().zip(unedited.split(1, 0));
-        for (image, (latents, unedited)) in images.into_iter().zip(pairs) {
+        for (index, (mut image, (latents, unedited))) in images.into_iter().zip(pairs).enumerate() {
+            self.narrow(index, &mut image)?;
             let photo = decoder.give_back(&image, latents, unedited)?;
             edited.push(Edited {
                 record: self.record(&image),
                 photo,
+                mask: image.whole_mask(),
                 model_size: image.plan.model,
                 warnings: image.warnings,
             });
@@ -266,6 +293,14 @@ impl Steps<'_> {
         })
     }
 
+    /// Lets an image change only where its sentence acts, if that was asked for.
+    pub(super) fn narrow(&self, index: usize, image: &mut Image) -> Result<()> {
+        match &self.locator {
+            Some(locator) => image.narrow(locator.found(index)),
+            None => Ok(()),
+        }
+    }
+
     /// How an image is made.
     pub(super) fn record(&self, image: &Image) -> EditRecord {
         let done = Done {
@@ -273,7 +308,8 @@ impl Steps<'_> {
             seed: image.seed,
             model_hash: Some(&self.editor.fingerprint),
             plan: &image.plan,
-            mask: image.mask.as_deref(),
+            photo: image.whole_size(),
+            mask: image.given.as_deref(),
             steps: (self.done, self.steps()),
         };
         record(
@@ -291,19 +327,12 @@ pub(super) struct Decoder<'a> {
     pub(super) options: &'a EditOptions,
     /// How many steps were made, for errors.
     pub(super) step: usize,
-    /// The photo that was decoded last as it was, which its variations share.
-    pub(super) unedited: Option<(Arc<Photo>, RgbPicture)>,
 }
 
 impl Decoder<'_> {
     /// The edited photo, at the size that it is given back at: from its latents, and from those of the photo as it was,
     /// both unscaled.
-    fn give_back(
-        &mut self,
-        image: &Image,
-        latents: Tensor<4>,
-        unedited: Tensor<4>,
-    ) -> Result<Photo> {
+    fn give_back(&self, image: &Image, latents: Tensor<4>, unedited: Tensor<4>) -> Result<Photo> {
         let after = self.decode(latents)?;
         if self.options.keeps_model_size() {
             return match &image.mask {
@@ -315,15 +344,16 @@ impl Decoder<'_> {
             };
         }
         let edited = self.at_photo_size(image, &after, unedited)?;
-        match &image.mask {
-            None => Ok(edited),
-            Some(mask) => composite(&image.photo, edited.rgb(), mask),
-        }
+        let edited = match &image.mask {
+            None => edited,
+            Some(mask) => composite(&image.photo, edited.rgb(), mask)?,
+        };
+        Ok(image.put_back(edited))
     }
 
     /// The whole edited photo at its own size, from the model's picture of it.
     fn at_photo_size(
-        &mut self,
+        &self,
         image: &Image,
         after: &RgbPicture,
         unedited: Tensor<4>,
@@ -331,13 +361,13 @@ impl Decoder<'_> {
         if !self.options.carries_change() {
             return restore(after, &image.plan, &image.photo);
         }
-        let before = match self.unedited.take() {
-            Some((photo, picture)) if Arc::ptr_eq(&photo, &image.photo) => picture,
-            _ => self.decode(unedited)?,
+        let before = if let Some(picture) = image.unedited.get() {
+            picture
+        } else {
+            let picture = self.decode(unedited)?;
+            image.unedited.get_or_init(|| picture)
         };
-        let photo = carry(&before, after, &image.plan, &image.photo);
-        self.unedited = Some((Arc::clone(&image.photo), before));
-        photo
+        carry(before, after, &image.plan, &image.photo)
     }
 
     /// The picture of one image's latents.

@@ -10,9 +10,10 @@ use ip2p_region::Mask;
 use super::preview::LatentColours;
 use super::request::EditRequest;
 use super::steps::Decoder;
+use super::view::View;
 use super::{Editor, Steps};
 use crate::device::dtype;
-use crate::options::EditOptions;
+use crate::options::{EditOptions, Focus};
 
 /// The latents of one picture as the autoencoder has them, unscaled, on the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +62,8 @@ impl Editor {
     ) -> Result<Latents> {
         // Only the photo of a request is encoded.
         let request = EditRequest::new(photo, "");
-        let (seen, _) = self.encode_photos(&[request], &[plan], options)?;
+        let view = View::whole(photo, plan);
+        let (seen, _) = self.encode_photos(&[request], &[view], options)?;
         self.check_encoded(&seen)?;
         Ok(Latents::of(seen / self.model.profile.image_latents_scale))
     }
@@ -76,10 +78,12 @@ impl Editor {
     ) -> Result<Steps<'_>> {
         let profile = &self.model.profile;
         let requests = std::slice::from_ref(request);
-        let prepared = self.prepare_with(requests, options, |plans| {
+        // The latents are of the whole photo, whatever part of it may change.
+        let options = &options.clone().with_focus(Focus::Photo);
+        let prepared = self.prepare_with(requests, options, |views| {
             let seen = latents.tensor(&self.device) * profile.image_latents_scale;
             let seen = seen.cast(dtype(self.precision));
-            let rgb = to_tensor(&fit(request.photo, &plans[0])?, &self.device);
+            let rgb = to_tensor(&fit(request.photo, &views[0].plan)?, &self.device);
             let first = first.tensor(&self.device) * profile.scaling_factor;
             let colours = LatentColours::new(profile.family, &rgb, &first);
             Ok((seen, vec![colours]))
@@ -100,7 +104,6 @@ impl Editor {
             editor: self,
             options,
             step: 0,
-            unedited: None,
         };
         decoder.decode(latents.tensor(&self.device))
     }
@@ -111,7 +114,8 @@ impl Steps<'_> {
     pub(crate) fn into_turn(mut self) -> Result<MadeTurn> {
         let scaling_factor = self.editor.model.profile.scaling_factor;
         let latents = Latents::of(self.result()? / scaling_factor);
-        let image = self.images.swap_remove(0);
+        let mut image = self.images.swap_remove(0);
+        self.narrow(0, &mut image)?;
         Ok(MadeTurn {
             latents,
             record: self.record(&image),

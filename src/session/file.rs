@@ -54,6 +54,8 @@ struct Stored {
 #[derive(Debug, Serialize, Deserialize)]
 struct StoredTurn {
     record: EditRecord,
+    /// Whether it has a mask.
+    masked: bool,
     warnings: Vec<String>,
 }
 
@@ -214,6 +216,7 @@ fn writing(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 fn stored_turn((number, turn): (&u64, &Turn)) -> (u64, StoredTurn) {
     let stored = StoredTurn {
         record: turn.record.clone(),
+        masked: turn.mask.is_some(),
         warnings: turn.warnings.clone(),
     };
     (*number, stored)
@@ -311,7 +314,7 @@ impl<'a> Content<'a> {
 
     fn turn(&self, number: u64, stored: StoredTurn, photo: &Photo) -> Result<Turn> {
         let mask = mask_name(number);
-        let mask = if stored.record.mask_hash.is_some() {
+        let mask = if stored.masked {
             let (_, png) = self.tensor(&mask, Dtype::U8)?;
             let mask = Mask::from_photo(&Photo::decode(&png, &mask)?);
             if mask.size() != photo.size() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use ip2p_batch::Shard;
 
-use super::{ChoiceArgs, ReportArgs, SharedArgs};
+use super::{ChoiceArgs, MaskArgs, ReportArgs, SharedArgs};
 
 /// `ip2p batch`.
 #[derive(Debug, Args)]
@@ -14,9 +14,9 @@ pub(crate) struct BatchArgs {
     /// Photos, then the sentence: each a folder, a photo, a pattern such as 'photos/**/*.jpg', or a table
     ///
     /// A table is a file .csv, or .jsonl with a JSON object a line. Its columns are input (relative to the table),
-    /// instruction, output (relative to --output; default the photo's name with .png), count, and every option below
-    /// that changes a picture, such as text-scale or steps. An empty cell has what is said here. A table
-    /// needs no sentence where it has that column.
+    /// instruction, output (relative to --output; default the photo's name with .png), count, mask (a picture relative to
+    /// the table, white where the photo may change), and every option below that changes a picture, such as text-scale
+    /// or where. An empty cell has what is said here. A table needs no sentence where it has that column.
     #[arg(value_name = "PHOTOS... SENTENCE", required = true, value_hint = ValueHint::AnyPath)]
     pub(crate) inputs: Vec<String>,
 
@@ -88,6 +88,24 @@ pub(crate) struct SweepArgs {
         default_value = "0"
     )]
     pub(crate) seeds: Vec<u64>,
+
+    /// Rank the cells: the furthest edit first, of those that change little where the sentence does not act
+    ///
+    /// Where it acts is what the masks and places say, or else what --where auto finds at the model's own scales. Why a cell
+    /// stands where it does is printed and in --json.
+    #[arg(long)]
+    pub(crate) auto: bool,
+
+    /// With --auto: how much may change where the sentence does not act, in percent of the way from black to white
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, requires = "auto")]
+    pub(crate) most_outside: f64,
+
+    /// With --auto: write the first of the ranking into this picture
+    #[arg(long, value_name = "FILE", requires = "auto", value_hint = ValueHint::FilePath)]
+    pub(crate) best: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) mask: MaskArgs,
 
     /// The longer side of a picture on the sheet, at most
     #[arg(long, value_name = "N", default_value_t = 384, value_parser = clap::value_parser!(u32).range(16..=4096))]

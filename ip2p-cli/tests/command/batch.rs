@@ -13,7 +13,7 @@ use crate::desk::{Desk, failure, pixels, stdout, tiny};
 
 impl Desk {
     /// A folder `in` with photos of these sizes: `0.png`, `1.png`, …
-    fn photos(&self, sizes: &[(u32, u32)]) {
+    pub(crate) fn photos(&self, sizes: &[(u32, u32)]) {
         fs::create_dir(self.path("in")).unwrap();
         for (index, &(width, height)) in sizes.iter().enumerate() {
             let shift = u32::try_from(index).unwrap() * 31;
@@ -27,7 +27,7 @@ impl Desk {
         }
     }
 
-    fn batch(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn batch(&self, arguments: &[&str]) -> Output {
         let tiny = tiny();
         self.ip2p(&[&["batch"], arguments, &quick(&tiny)].concat())
     }
@@ -53,7 +53,7 @@ impl Desk {
         found
     }
 
-    fn manifest(&self, path: &str) -> Vec<Value> {
+    pub(crate) fn manifest(&self, path: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(path)).unwrap();
         assert!(text.ends_with('\n'));
         text.lines()

@@ -120,3 +120,38 @@ fn a_sweep_that_makes_no_sense_is_refused() {
     }
     assert_eq!(desk.files(), ["photo.png"]);
 }
+
+#[test]
+fn auto_ranks_the_cells_and_says_why() {
+    let desk = Desk::new();
+    let auto = |arguments: &[&str]| {
+        let scales = ["--text-scale", "3,9", "--image-scale", "1.5", "--auto"];
+        let files = ["--json", "--mask-box", "0,0,40,60", "--best", "best.png"];
+        let report = stdout(&desk.sweep(&[&scales, &files, arguments].concat()));
+        serde_json::from_str::<Value>(&report).unwrap()
+    };
+    let report = auto(&["-o", "sheet.png"]);
+    let ranking = report["ranking"].as_array().unwrap();
+    assert_eq!(ranking.len(), 2);
+    let inside = |place: usize| ranking[place]["inside"].as_f64().unwrap();
+    assert!(inside(0) >= inside(1) && inside(1) > 0.0);
+    assert_eq!(ranking[0]["outside"], 0.0, "the mask keeps the rest");
+    let why = ranking[0]["why"].as_str().unwrap();
+    assert!(why.starts_with("goes furthest: changes"), "{why}");
+    // The best is the edit with the cell's settings.
+    let settings = &report["cells"][usize::try_from(ranking[0]["edit"].as_u64().unwrap()).unwrap()]
+        ["settings"];
+    let best = ip2p::EditRecord::read(desk.path("best.png"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        settings["text_scale"],
+        best.text_scale.to_string().parse::<f64>().unwrap()
+    );
+
+    let text = stdout(&desk.sweep(&["--auto", "--where", "left", "-o", "again.png"]));
+    assert!(
+        text.contains("\n1. text ") && text.contains("\n9. text "),
+        "{text}"
+    );
+}

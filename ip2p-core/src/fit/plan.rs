@@ -54,6 +54,13 @@ pub struct FitPlan {
     pub model: Size,
 }
 
+impl From<Size> for Region {
+    /// The whole of a picture.
+    fn from(size: Size) -> Self {
+        Self { x: 0, y: 0, size }
+    }
+}
+
 impl FitPlan {
     /// The pixels of the photo that the model's picture stands for, at least one.
     ///

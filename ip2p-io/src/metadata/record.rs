@@ -83,8 +83,14 @@ pub struct EditRecord {
     pub keep_model_size: bool,
     /// Whose fine detail the result has, as the command spells it; records that do not say are of the model's.
     pub detail: String,
-    /// SHA-256 of the mask's weights at the photo's size, if only a part of the photo could change.
+    /// SHA-256 of the given mask's weights at the photo's size, if there was one.
     pub mask_hash: Option<String>,
+    /// Where the photo could change, as the command spells it; beside the mask, if there was one.
+    #[serde(rename = "where")]
+    pub region: String,
+    /// What the model looked at where only a part could change, as the command spells it; records that do not say are of
+    /// the whole photo.
+    pub focus: String,
     /// Whose picture was to be given, as the command spells it.
     pub compat: String,
     /// The edits before this one, the first of them first, where a picture was edited in turns.
@@ -128,6 +134,8 @@ impl Default for EditRecord {
             keep_model_size: false,
             detail: "model".into(),
             mask_hash: None,
+            region: "anywhere".into(),
+            focus: "photo".into(),
             compat: "none".into(),
             earlier: Vec::new(),
             precision: Precision::default(),

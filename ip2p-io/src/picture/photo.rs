@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use ip2p_core::{Error, Result, Size};
+use ip2p_core::{Error, Region, Result, Size};
 
 use super::decode::{Limits, decode};
 use super::encode::{SaveOptions, encode};
@@ -140,6 +140,31 @@ impl Photo {
         }
     }
 
+    /// The pixels of `region` and their transparency, with the profile and format of the whole.
+    ///
+    /// # Panics
+    ///
+    /// If the region is empty or not within the photo.
+    #[must_use]
+    pub fn part(&self, region: Region) -> Self {
+        let Region { x, y, size } = region;
+        let width = self.size().width as usize;
+        let alpha = self.alpha.as_ref().map(|alpha| {
+            let rows = alpha.chunks_exact(width).skip(y as usize);
+            let rows = rows.take(size.height as usize);
+            let columns = x as usize..(x + size.width) as usize;
+            rows.flat_map(|row| &row[columns.clone()])
+                .copied()
+                .collect()
+        });
+        Self {
+            rgb: self.rgb.part(region),
+            alpha,
+            icc_profile: self.icc_profile.clone(),
+            format: self.format,
+        }
+    }
+
     /// Writes the photo, with how it was made inside; the file's ending says the format.
     ///
     /// The file is written beside its place and then renamed, so that there is always the whole new one or the whole
@@ -226,6 +251,19 @@ mod tests {
         let photo = Photo::from_parts(rgb, Some(vec![0, 50, 255, 9, 1, 77]), Some(vec![1]), None);
         let read = Photo::decode(&photo.to_png().unwrap(), "memory").unwrap();
         assert_eq!((read.rgb(), read.alpha()), (photo.rgb(), photo.alpha()));
+    }
+
+    #[test]
+    fn a_part_has_its_own_transparency() {
+        let rgb = RgbPicture::new(Size::new(3, 2), (0..18).collect()).unwrap();
+        let photo = Photo::from_parts(rgb, Some(vec![0, 1, 2, 3, 4, 5]), None, None);
+        let part = photo.part(Region {
+            x: 1,
+            y: 1,
+            size: Size::new(2, 1),
+        });
+        assert_eq!(part.alpha(), Some(&[4, 5][..]));
+        assert_eq!(part.rgb().pixels(), [12, 13, 14, 15, 16, 17]);
     }
 
     #[test]

@@ -105,12 +105,26 @@ impl RgbPicture {
             .chunks_exact(self.size.width as usize * CHANNELS)
     }
 
+    /// The pixels of `region`.
+    ///
+    /// # Panics
+    ///
+    /// If the region is empty or not within the picture.
+    #[must_use]
+    pub fn part(&self, region: Region) -> Self {
+        let Region { x, y, size } = region;
+        let columns = x as usize * CHANNELS..(x + size.width) as usize * CHANNELS;
+        let rows = self.rows().skip(y as usize).take(size.height as usize);
+        let pixels = rows.flat_map(|row| &row[columns.clone()]).copied();
+        Self::from_pixels(size, pixels.collect())
+    }
+
     /// Lays `patch` over the pixels of `region`.
     ///
     /// # Panics
     ///
     /// If the region is not of the patch's size or not within the picture.
-    pub(super) fn paste(&mut self, patch: &Self, region: Region) {
+    pub fn paste(&mut self, patch: &Self, region: Region) {
         assert_eq!(patch.size, region.size, "the patch fills the region");
         let stride = self.size.width as usize * CHANNELS;
         let columns =
@@ -165,5 +179,6 @@ mod tests {
         picture.paste(&patch, region);
         let nines: Vec<_> = (0..27).filter(|&i| picture.pixels()[i] == 9).collect();
         assert_eq!(nines, [12, 13, 14, 21, 22, 23]);
+        assert_eq!(picture.part(region), patch);
     }
 }

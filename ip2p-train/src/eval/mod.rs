@@ -4,6 +4,7 @@
 //! Each number stands beside that of the unchanged input, which is what a model that does nothing would get.
 
 mod cases;
+mod places;
 mod report;
 mod turns;
 
@@ -15,6 +16,7 @@ use ip2p_data::scene;
 use ip2p_data::{Example, Family, Phrasing};
 
 use self::cases::{Case, photo_case, scene_case};
+pub use self::places::{PlaceEvaluation, PlaceRow, evaluate_where};
 pub use self::report::{Evaluation, FamilyRow, Rate, ScaleRow};
 pub use self::turns::{TurnsTable, in_turn};
 use crate::pictures::{from_photo, to_photo};
