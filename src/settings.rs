@@ -112,7 +112,8 @@ fn check_strength(strength: f64, steps: usize) -> Result<()> {
         ));
     }
     if made_steps(strength, steps) == 0 {
-        let expected = format!("enough for one of the {steps} steps: at least one in {steps}");
+        let least = (1000.0 / steps as f64).ceil() / 1000.0;
+        let expected = format!("at least {least}, for one of the {steps} steps");
         return Err(Error::setting("strength", expected, strength));
     }
     Ok(())

@@ -15,6 +15,9 @@ use crate::edit::{options, walk};
 use crate::exit;
 use crate::progress::Progress;
 
+/// Said where a sentence is taken apart.
+const AT_ONCE: &str = " (--at-once makes them one)";
+
 /// One edit.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Link {
@@ -35,7 +38,7 @@ pub(crate) fn links(args: &EditArgs, record: Option<&EditRecord>) -> Result<Vec<
     let options = options(args, record)?;
     let whole = args.chain.at_once || options.compat != Compat::None || !more.is_empty();
     let sentences = match &args.instruction {
-        Some(sentence) if !whole => apart(sentence, args.report.quiet),
+        Some(sentence) if !whole => apart(sentence, args.report.quiet, AT_ONCE),
         sentence => sentence.iter().cloned().chain(more).collect(),
     };
     Ok(in_turn(sentences, &options))
@@ -66,14 +69,14 @@ fn lines(path: &Path) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// The edits of a sentence, of which the user is told if there are several.
-fn apart(sentence: &str, quiet: bool) -> Vec<String> {
+/// The edits of a sentence, of which the user is told if there are several, and what else there is to do.
+pub(crate) fn apart(sentence: &str, quiet: bool, hint: &str) -> Vec<String> {
     let parts = split_edits(sentence);
     if parts.len() > 1 && !quiet {
+        let count = parts.len();
+        let parts = parts.join(" | ");
         exit::tell(&format!(
-            "{} edits, one after the other: {} (--at-once makes them one)",
-            parts.len(),
-            parts.join(" | ")
+            "{count} edits, one after the other: {parts}{hint}"
         ));
     }
     parts

@@ -1,7 +1,8 @@
 //! Several edits of one photo, one after the other, without the loss that each would add.
 //!
-//! Two things ruin a photo that is edited, saved and edited again: eight bits a channel, and an autoencoder that gives
-//! no picture back as it was. A session goes through neither between its turns. What a turn leaves are latents; the next
+//! A photo that is edited, saved and edited again loses each time what eight bits a channel do not hold, and what an
+//! autoencoder does not give back. A session goes through neither between its turns. (What the network itself changes
+//! beside what it was asked for, only a mask keeps out.) What a turn leaves are latents; the next
 //! one has them as its photo, as they are. Only what is shown is decoded: the difference between those latents and the first
 //! photo's own, both decoded, is carried to the first photo at its own size, so that what no turn changed is that photo's
 //! still. Outside a turn's mask the picture is that of the turn before to the byte, and outside every mask the first

@@ -19,11 +19,13 @@ pub(super) struct Branch {
 
 impl Session {
     /// The turns of this branch that count, the first of them first.
+    #[must_use]
     pub fn turns(&self) -> impl ExactSizeIterator<Item = &Turn> {
         self.path().iter().map(|number| &self.turns[number])
     }
 
     /// The turns of this branch that were taken back, and that [`Session::redo`] brings again, the first of them first.
+    #[must_use]
     pub fn undone(&self) -> impl ExactSizeIterator<Item = &Turn> {
         let branch = self.here();
         let undone = &branch.turns[branch.done..];
@@ -90,6 +92,7 @@ impl Session {
     }
 
     /// All branches in the order of their names, each with how many turns of it count.
+    #[must_use]
     pub fn branches(&self) -> impl ExactSizeIterator<Item = (&str, usize)> {
         let each = self.branches.iter();
         each.map(|(name, branch)| (name.as_str(), branch.done))

@@ -8,15 +8,14 @@ mod store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ip2p::{
-    EditOptions, Editor, Error, PhotoFile, Result, Session, Turn, TurnRequest, split_edits,
-};
+use ip2p::{EditOptions, Editor, Error, PhotoFile, Result, Session, Turn, TurnRequest};
 
 use self::command::{Command, HELP};
 use self::input::Input;
 use self::settings::Settings;
 use self::store::Store;
 use crate::args::SessionArgs;
+use crate::chain::apart;
 use crate::edit::{apply, device_name, load, new_seed, walk};
 use crate::mask::mask;
 use crate::model::open_model;
@@ -194,14 +193,7 @@ impl Desk<'_> {
 
     /// Makes the edits of a sentence in turn, each of which is in the file before the next begins.
     fn edit(&mut self, sentence: &str) -> Result<()> {
-        let parts = split_edits(sentence);
-        if parts.len() > 1 && !self.quiet {
-            let count = parts.len();
-            exit::tell(&format!(
-                "{count} edits, one after the other: {}",
-                parts.join(" | ")
-            ));
-        }
+        let parts = apart(sentence, self.quiet, "");
         let mask = mask(&self.settings.mask()?, self.session.photo())?;
         let seed = self.settings.seed().unwrap_or_else(new_seed);
         for (turn, part) in parts.iter().enumerate() {

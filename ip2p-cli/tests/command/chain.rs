@@ -152,7 +152,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_loaded() {
         (&["photo.png", "a", "--strength", "0"], "strength must be"),
         (
             &["photo.png", "a", "--strength", "0.1"],
-            "strength must be enough for one of the 2 steps",
+            "strength must be at least 0.5, for one of the 2 steps",
         ),
     ] {
         let (message, code) = failure(&desk.edit(arguments));
