@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Where any of these turns could change the photo, at its size; none if that is everywhere.
-    fn everywhere_changed(&self, path: &[u64]) -> Option<Mask> {
+    pub(super) fn everywhere_changed(&self, path: &[u64]) -> Option<Mask> {
         let masks = path.iter().map(|turn| self.turns[turn].mask.as_deref());
         let masks: Vec<&Mask> = masks.collect::<Option<_>>()?;
         let masks = masks.into_iter().cloned();

@@ -36,6 +36,8 @@ const FIRST_BRANCH: &str = "main";
 /// It holds no network: each call that needs one is given the [`Editor`], always of the same checkpoint. It is saved to
 /// one file, in which the photo is too: see [`Session::save`].
 ///
+/// The model is shown the whole photo at every turn, whatever [`EditOptions::focus`] says: the latents are of all of it.
+///
 /// # Examples
 ///
 /// ```no_run

@@ -25,6 +25,7 @@ impl Session {
         Ok(Edited {
             record,
             photo,
+            mask: self.everywhere_changed(&path).map(Arc::new),
             warnings: warnings.collect(),
             model_size: self.plan(editor)?.model,
         })

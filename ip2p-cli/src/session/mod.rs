@@ -17,7 +17,6 @@ use self::store::Store;
 use crate::args::SessionArgs;
 use crate::chain::apart;
 use crate::edit::{apply, device_name, load, new_seed, walk};
-use crate::mask::mask;
 use crate::model::open_model;
 use crate::progress::Progress;
 use crate::{exit, output};
@@ -194,7 +193,7 @@ impl Desk<'_> {
     /// Makes the edits of a sentence in turn, each of which is in the file before the next begins.
     fn edit(&mut self, sentence: &str) -> Result<()> {
         let parts = apart(sentence, self.quiet, "");
-        let mask = mask(&self.settings.mask()?, self.session.photo())?;
+        let mask = self.settings.mask()?.mask(self.session.photo())?;
         let seed = self.settings.seed().unwrap_or_else(new_seed);
         for (turn, part) in parts.iter().enumerate() {
             let mut request = TurnRequest::new(part);

@@ -9,7 +9,7 @@ use ip2p::{EditOptions, Error, Result};
 use crate::args::MaskArgs;
 
 /// Options that all turns of a session have in common.
-const FIXED: [&str; 4] = ["size", "fit", "keep_model_size", "compat"];
+const FIXED: [&str; 5] = ["size", "fit", "keep_model_size", "compat", "focus"];
 
 /// Options by their names over those that the session began with.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl fmt::Display for Settings {
     }
 }
 
-/// The options of the command line that say where.
+/// The options of the command line that draw a mask.
 fn of_masks() -> Command {
     MaskArgs::augment_args(
         Command::new("set")
@@ -124,15 +124,7 @@ fn of_masks() -> Command {
 }
 
 fn mask_names() -> impl Iterator<Item = &'static str> {
-    [
-        "mask",
-        "mask_box",
-        "where",
-        "mask_invert",
-        "mask_feather",
-        "save_mask",
-    ]
-    .into_iter()
+    ["mask", "mask_box", "mask_invert", "mask_feather"].into_iter()
 }
 
 fn is_of_mask(name: &str) -> bool {
@@ -194,6 +186,7 @@ mod tests {
         settings.set("mask_box", "0,0,40,30").unwrap();
         settings.set("where", "top left").unwrap();
         settings.set("mask_invert", "true").unwrap();
+        assert_eq!(settings.options().unwrap().region.to_string(), "top left");
         let mask = settings.mask().unwrap();
         assert!(mask.is_given() && mask.mask_invert && mask.mask_box.len() == 1);
         for (name, value) in [
