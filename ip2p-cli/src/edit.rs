@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
 use crate::mask::mask;
-use crate::model::open_model;
+use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::{exit, memory};
@@ -38,8 +38,7 @@ pub(crate) use take_some;
 struct Job {
     input: PathBuf,
     instruction: String,
-    /// None for the model that comes with ip2p.
-    model: Option<PathBuf>,
+    model: ModelChoice,
     options: EditOptions,
     precision: Precision,
     device: String,
@@ -90,7 +89,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let mask = mask(&args.mask, &photo)?;
     let mut request = EditRequest::new(&photo, &job.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
-    let model = open_model(job.model.as_deref(), args.report.quiet)?;
+    let model = open_model(&job.model, args.report.quiet)?;
     model.check(&request, &job.options)?;
     let editor = load(model, &job.device, job.precision, progress)?;
     let load = started.elapsed();
@@ -150,12 +149,6 @@ fn job(args: &EditArgs) -> Result<Job> {
         .as_ref()
         .map(path)
         .or_else(|| from_record(|record| record.input.clone()));
-    let model = args
-        .shared
-        .model
-        .as_ref()
-        .map(path)
-        .or_else(|| from_record(|record| record.model_path.clone()));
     let instruction = args
         .instruction
         .clone()
@@ -168,7 +161,7 @@ fn job(args: &EditArgs) -> Result<Job> {
     Ok(Job {
         input: needed("input", input)?.into(),
         instruction: needed("instruction", instruction)?,
-        model: model.map(PathBuf::from),
+        model: ModelChoice::of(&args.shared, record.as_ref())?,
         options,
         precision,
         device: device_name(&args.shared),

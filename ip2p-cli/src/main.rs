@@ -2,11 +2,13 @@
 
 mod args;
 mod batch;
+mod convert;
 mod data;
 mod edit;
 mod exit;
 mod generate;
 mod inspect;
+mod lora;
 mod mask;
 mod memory;
 mod model;
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
         Command::Batch(args) => batch::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::convert(&args),
+        Command::Merge(args) => convert::merge(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Man { folder } => generate::man(&folder),

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod batch;
+mod convert;
 mod desk;
 mod edit;
 mod generate;
 mod inspect;
 mod interrupt;
+mod lora;
 mod mask;
 mod refuse;
 mod sweep;
