@@ -6,6 +6,9 @@ pub mod architecture {}
 #[doc = include_str!("../docs/editing.md")]
 pub mod editing {}
 
+#[doc = include_str!("../docs/checkpoints.md")]
+pub mod checkpoints {}
+
 #[doc = include_str!("../docs/units.md")]
 pub mod units {}
 

@@ -20,6 +20,7 @@
 //! ```
 //!
 //! - A checkpoint that is built into the program: [`Editor::load_from_memory`].
+//! - Low-rank adaptations (LoRA), merged into the weights: [`Model::with_lora`].
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several edits of one photo, such as with other scales: [`Editor::prepare`].
@@ -87,8 +88,9 @@ pub use ip2p_core::{
     ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
-    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Photo,
-    PhotoFile, PictureFormat, RgbPicture, check_output,
+    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Lora,
+    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
+    check_output,
 };
 pub use ip2p_models::vae::{Tiling, VaeOptions};
 pub use ip2p_sched::{SamplerKind, ScheduleKind};

@@ -44,6 +44,10 @@ pub(crate) fn record(
             .folder()
             .map(|folder| folder.to_string_lossy().into_owned()),
         model_hash: done.model_hash.map(ToOwned::to_owned),
+        weights: model
+            .weights_choice()
+            .map(|choice| choice.name().to_owned()),
+        loras: model.loras(),
         steps: settings.steps,
         steps_done: (made < all).then_some(made),
         sampler: settings.sampler.to_string(),

@@ -53,7 +53,9 @@ pub(crate) fn fingerprint(photo: &str, settings: &EditRecord) -> Result<String> 
 pub(crate) fn what_counts(settings: &EditRecord) -> Result<Map<String, Value>> {
     // Where things lie, and where and with which version they were made.
     const ASIDE: [&str; 4] = ["input", "model_path", "device", "version"];
-    let mut fields = object(settings)?;
+    let mut settings = settings.clone();
+    settings.loras.iter_mut().for_each(|lora| lora.path = None);
+    let mut fields = object(&settings)?;
     let defaults = object(&EditRecord::default())?;
     fields
         .retain(|name, value| !ASIDE.contains(&name.as_str()) && defaults.get(name) != Some(value));

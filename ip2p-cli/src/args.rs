@@ -2,6 +2,7 @@
 
 mod many;
 mod mask;
+mod models;
 mod turns;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use ip2p::{
 
 pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
+pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
 pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -41,6 +43,10 @@ pub(crate) enum Command {
     Session(Box<SessionArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
+    /// Write a checkpoint in another layout or number format, with adaptations merged.
+    Convert(Box<ConvertArgs>),
+    /// Make an editor of a custom model: add what it learnt after its base to an InstructPix2Pix model.
+    Merge(Box<MergeArgs>),
     /// Train a model, or measure one.
     Train(TrainArgs),
     /// Look at training data.
@@ -119,9 +125,12 @@ pub(crate) struct ChoiceArgs {
 /// What all commands that edit have in common.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The checkpoint: a folder as diffusers writes it [default: the small model that comes with ip2p]
-    #[arg(long, value_name = "DIR", env = "IP2P_MODEL", value_hint = ValueHint::DirPath)]
+    /// The checkpoint: a folder as diffusers writes it, or a single file [default: the small model that comes with ip2p]
+    #[arg(long, value_name = "MODEL", env = "IP2P_MODEL", value_hint = ValueHint::AnyPath)]
     pub(crate) model: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 
     /// What the picture should not show.
     #[arg(long, value_name = "TEXT")]
@@ -199,7 +208,7 @@ pub(crate) struct SharedArgs {
 /// `ip2p inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint's folder, or a picture that ip2p made.
+    /// A checkpoint, a folder or a single file, or a picture that ip2p made.
     #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
 

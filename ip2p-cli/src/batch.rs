@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::args::BatchArgs;
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
-use crate::model::open_model;
+use crate::model::{ModelChoice, open_model};
 use crate::progress::Progress;
 use crate::{exit, memory, output};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         } else {
             Existing::Refuse
         });
-    let model = open_model(args.shared.model.as_deref(), args.report.quiet)?;
+    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
     let precision = args.shared.precision.unwrap_or_default();
     let progress = Progress::new(args.report.quiet);
     let spinner = progress.spinner("reading");

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
 use crate::chain::{self, Link};
-use crate::model::open_model;
+use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::{exit, memory};
@@ -40,8 +40,7 @@ struct Job {
     input: PathBuf,
     /// The edits to make in turn, at least one.
     links: Vec<Link>,
-    /// None for the model that comes with ip2p.
-    model: Option<PathBuf>,
+    model: ModelChoice,
     precision: Precision,
     device: String,
     count: usize,
@@ -94,7 +93,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     args.show.check(!anywhere)?;
     let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
-    let model = open_model(job.model.as_deref(), args.report.quiet)?;
+    let model = open_model(&job.model, args.report.quiet)?;
     for link in &job.links {
         request.instruction = &link.instruction;
         model.check(&request, &link.options)?;
@@ -168,12 +167,6 @@ fn job(args: &EditArgs) -> Result<Job> {
         .as_ref()
         .map(path)
         .or_else(|| from_record(|record| record.input.clone()));
-    let model = args
-        .shared
-        .model
-        .as_ref()
-        .map(path)
-        .or_else(|| from_record(|record| record.model_path.clone()));
     let precision = args
         .shared
         .precision
@@ -182,7 +175,7 @@ fn job(args: &EditArgs) -> Result<Job> {
     Ok(Job {
         input: needed("input", input)?.into(),
         links,
-        model: model.map(PathBuf::from),
+        model: ModelChoice::of(&args.shared, record.as_ref())?,
         precision,
         device: device_name(&args.shared),
         count: args.choice.count.unwrap_or(1),

@@ -8,9 +8,17 @@ use ip2p::{CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
 use crate::args::InspectArgs;
 use crate::output::{json, write};
 
-/// Runs the command: a folder is a checkpoint, a file a picture.
+/// How the files of weights end; pictures end otherwise.
+const WEIGHTS: [&str; 6] = ["safetensors", "ckpt", "pt", "pth", "bin", "gguf"];
+
+/// Runs the command: a folder is a checkpoint, a file by its ending a checkpoint or a picture.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    if args.path.is_dir() {
+    let extension = args
+        .path
+        .extension()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    if args.path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
         let summary = ip2p::inspect(&args.path)?;
         if args.json {
             json(&summary)

@@ -3,11 +3,13 @@
 mod args;
 mod batch;
 mod chain;
+mod convert;
 mod data;
 mod edit;
 mod exit;
 mod generate;
 mod inspect;
+mod lora;
 mod mask;
 mod memory;
 mod model;
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(&args),
         Command::Session(args) => session::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Convert(args) => convert::convert(&args),
+        Command::Merge(args) => convert::merge(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Man { folder } => generate::man(&folder),

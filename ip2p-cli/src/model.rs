@@ -1,35 +1,77 @@
 //! Which model the commands edit with.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use ip2p::{Model, Result};
+use ip2p::{EditRecord, Error, Model, OpenOptions, Result};
+
+use crate::args::SharedArgs;
+use crate::lora::{LoraFile, loras, with_loras};
 
 /// What the full model is, and where it is found.
 const FULL: &str =
     "a copy of timbrooks/instruct-pix2pix (https://huggingface.co/timbrooks/instruct-pix2pix)";
 
-/// Opens the checkpoint in this folder, or the model that comes with the command, and says so.
+/// Which checkpoint, and what is added to it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ModelChoice {
+    /// None for the model that comes with the command.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) options: OpenOptions,
+    pub(crate) loras: Vec<LoraFile>,
+}
+
+impl ModelChoice {
+    /// What the command line says, and where it does not the record of the edit that is repeated.
+    pub(crate) fn of(args: &SharedArgs, record: Option<&EditRecord>) -> Result<Self> {
+        let path = record.and_then(|record| record.model_path.clone());
+        let weights = record.and_then(|record| record.weights.as_deref());
+        Ok(Self {
+            path: args.model.clone().or(path.map(PathBuf::from)),
+            options: OpenOptions {
+                weights: match (args.weights.weights, weights) {
+                    (Some(weights), _) => Some(weights),
+                    (None, weights) => weights.map(str::parse).transpose()?,
+                },
+                vae: args.weights.vae.clone(),
+                config: args.weights.config.clone(),
+            },
+            loras: loras(&args.weights.lora, record)?,
+        })
+    }
+}
+
+/// Opens the checkpoint or the model that comes with the command, with what is added to it.
+pub(crate) fn open_model(choice: &ModelChoice, quiet: bool) -> Result<Model> {
+    with_loras(open(choice, quiet)?, &choice.loras, quiet)
+}
+
+/// Opens the checkpoint, or the model that comes with the command, and says so.
 #[cfg(feature = "tiny")]
-pub(crate) fn open_model(folder: Option<&Path>, quiet: bool) -> Result<Model> {
-    let Some(folder) = folder else {
+fn open(choice: &ModelChoice, quiet: bool) -> Result<Model> {
+    let Some(path) = &choice.path else {
         if !quiet {
             crate::exit::tell(&format!(
-                "using the small model that comes with ip2p; for the full one give {FULL} by --model DIR"
+                "using the small model that comes with ip2p; for the full one give {FULL} by --model MODEL"
             ));
+        }
+        if choice.options != OpenOptions::default() {
+            let expected =
+                "given with --weights, --vae and --config: the small model takes none of them";
+            return Err(Error::setting("model", expected, "nothing"));
         }
         return Model::tiny();
     };
-    Model::open(folder)
+    Model::open_with(path, &choice.options)
 }
 
-/// Opens the checkpoint in this folder.
+/// Opens the checkpoint.
 #[cfg(not(feature = "tiny"))]
-pub(crate) fn open_model(folder: Option<&Path>, _quiet: bool) -> Result<Model> {
-    let folder = folder.ok_or_else(|| {
+fn open(choice: &ModelChoice, _quiet: bool) -> Result<Model> {
+    let path = choice.path.as_ref().ok_or_else(|| {
         let expected = format!(
-            "the folder of a checkpoint in diffusers layout (or the variable IP2P_MODEL), such as {FULL}"
+            "a checkpoint, a folder in diffusers layout or a single file (or the variable IP2P_MODEL), such as {FULL}"
         );
-        ip2p::Error::setting("model", expected, "nothing")
+        Error::setting("model", expected, "nothing")
     })?;
-    Model::open(folder)
+    Model::open_with(path, &choice.options)
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::args::SweepArgs;
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c};
-use crate::model::open_model;
+use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::rank::{Change, Ranked, map, rank};
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
     ip2p::check_output(&sheet)?;
     args.best.as_ref().map_or(Ok(()), ip2p::check_output)?;
     let photo = Photo::open(&args.input)?;
-    let model = open_model(args.shared.model.as_deref(), args.report.quiet)?;
+    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
     let grid = Grid::of(args, model.profile())?;
     let mut options = EditOptions::default();
     apply(&mut options, &args.shared);

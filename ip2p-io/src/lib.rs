@@ -3,10 +3,12 @@
 //! - [`Checkpoint`]: a model's folder, on the disk or in memory, whose weights fill a network a tensor at a time
 //! - [`Photo`]: a picture file, [`fit`]ted to the model and [`restore`]d; [`to_tensor`] and [`from_tensor`]
 //! - [`PhotoFile`]: the same before it is decoded, with its size and its fingerprint
+//! - [`Lora`]: a file of low-rank adaptations, which a [`Checkpoint`] adds to its weights
 //! - [`EditRecord`]: how a picture was made, inside the picture
 //! - [`Tokenizer`]: from a sentence to token ids
 
 mod checkpoint;
+mod lora;
 mod metadata;
 mod picture;
 mod storage;
@@ -15,10 +17,11 @@ mod whole;
 
 pub use checkpoint::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, FileSummary, Header, LoadProgress,
-    LoadReport, ModelKind, ParameterName, TensorSummary, Weights, parameter_names, parse_header,
-    save_weights,
+    LoadReport, ModelKind, OpenOptions, ParameterName, SaveProgress, TensorSummary, Weights,
+    WeightsChoice, parameter_names, parse_gguf, parse_header, parse_torch, save_weights,
 };
-pub use metadata::EditRecord;
+pub use lora::Lora;
+pub use metadata::{EditRecord, LoraRecord};
 pub use picture::{
     Limits, Photo, PhotoFile, PictureFormat, RgbPicture, Rounding, SaveOptions, check_output, fit,
     from_tensor, resize_lanczos, restore, sha256, to_tensor,

@@ -1,7 +1,7 @@
 //! Files that are whole or not there.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use ip2p_core::{Error, Result};
@@ -18,6 +18,21 @@ pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     Place::of(path)?
         .write(bytes)
         .map_err(|error| Error::io(path, error))
+}
+
+/// As [`write_whole`], of what `fill` writes, which may fail for reasons of its own.
+pub(crate) fn write_whole_with(
+    path: &Path,
+    fill: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let failed = |error| Error::io(path, error);
+    let place = Place::of(path)?;
+    let mut beside = temporary(&place.folder).map_err(failed)?;
+    let mut buffered = BufWriter::new(beside.as_file_mut());
+    fill(&mut buffered)?;
+    buffered.flush().map_err(failed)?;
+    drop(buffered);
+    place.keep(beside).map_err(failed)
 }
 
 /// Where a file goes: links followed, so that one is written through and not replaced.
@@ -52,6 +67,10 @@ impl Place {
     pub(crate) fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         let mut beside = temporary(&self.folder)?;
         beside.write_all(bytes)?;
+        self.keep(beside)
+    }
+
+    fn keep(&self, beside: NamedTempFile) -> std::io::Result<()> {
         // A full disk or a lost share may show only now.
         beside.as_file().sync_all()?;
         beside.persist(&self.file).map_err(|error| error.error)?;

@@ -81,7 +81,7 @@ impl LoraOptions {
     pub fn attach<M: Module>(&self, module: M, seed: u64) -> Result<M> {
         self.check()?;
         let names = parameter_names(&module);
-        let layers = || names.iter().filter_map(|name| Some((layer(name)?, name)));
+        let layers = || names.iter().filter_map(|name| Some((name.layer()?, name)));
         for target in &self.target_modules {
             if !layers().any(|(layer, _)| is_target(target, layer)) {
                 let expected = "the names of linear layers or convolutions of the network";
@@ -115,7 +115,7 @@ impl LoraOptions {
         let mut tensors = BTreeMap::new();
         for name in &parameter_names(unet) {
             let factor = |factor: &str| values.get(&format!("{}.lora.{factor}", name.path));
-            let (Some(layer), Some(a), Some(b)) = (layer(name), factor("a"), factor("b")) else {
+            let (Some(layer), Some(a), Some(b)) = (name.layer(), factor("a"), factor("b")) else {
                 continue;
             };
             for (factor, (shape, values)) in
@@ -173,14 +173,6 @@ impl LoraOptions {
 fn is_target(target: &str, layer: &str) -> bool {
     let before = layer.strip_suffix(target);
     before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
-}
-
-/// The name in diffusers of the linear layer or convolution that a parameter is the weight of.
-fn layer(name: &ParameterName) -> Option<&str> {
-    let is_convolution = name.shape.len() == 4;
-    (name.is_linear_weight || is_convolution)
-        .then(|| name.key.strip_suffix(".weight"))
-        .flatten()
 }
 
 /// Rows and columns of a weight as the matrix that the factors' product is added to.

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ip2p_core::{CheckpointProfile, FitPlan, Precision, Result, Size, SizeStep};
-use ip2p_io::{Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Tokenizer};
+use ip2p_io::{
+    Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Lora, LoraRecord,
+    OpenOptions, Tokenizer, WeightsChoice,
+};
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
@@ -70,7 +73,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a checkpoint in a folder as diffusers writes it.
+    /// Opens a checkpoint: a folder as diffusers writes it, or a single file with the names of CompVis' code.
     ///
     /// # Errors
     ///
@@ -78,6 +81,15 @@ impl Model {
     /// file, if something is missing, damaged, or not of an InstructPix2Pix model.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         Self::from_checkpoint(Checkpoint::open(folder)?)
+    }
+
+    /// Opens a checkpoint, with a say in what its files leave open: which weights, which autoencoder.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::open`] and [`Checkpoint::open_with`].
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
+        Self::from_checkpoint(Checkpoint::open_with(path, options)?)
     }
 
     /// Reads the small files of a checkpoint, wherever it lies: on the disk or in memory.
@@ -128,13 +140,59 @@ impl Model {
         Ok(self)
     }
 
+    /// Adds a file of low-rank adaptations (LoRA), `weight` times, as often as one wants: see [`Checkpoint::with_lora`].
+    ///
+    /// It is merged while the weights are loaded, and costs no step anything.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lora::open`] and [`Checkpoint::with_lora`]: a file that is damaged, for another family of models, or
+    /// holds something that is of no layer.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use ip2p::Model;
+    ///
+    /// let model = Model::open("instruct-pix2pix")?.with_lora("ghibli.safetensors", 0.8)?;
+    /// # Ok::<(), ip2p::Error>(())
+    /// ```
+    pub fn with_lora(mut self, file: impl AsRef<Path>, weight: f64) -> Result<Self> {
+        self.checkpoint = self.checkpoint.with_lora(Lora::open(file, weight)?)?;
+        Ok(self)
+    }
+
+    /// What a user might not expect of the adaptations that were added.
+    #[must_use]
+    pub fn lora_notes(&self) -> &[String] {
+        self.checkpoint.lora_notes()
+    }
+
+    /// The adaptations that were added, as the records of edits name them.
+    #[must_use]
+    pub fn loras(&self) -> Vec<LoraRecord> {
+        let record = |lora: &Lora| LoraRecord {
+            name: lora.name().to_owned(),
+            weight: lora.weight(),
+            hash: Some(lora.hash().to_owned()),
+            path: Some(lora.path().to_string_lossy().into_owned()),
+        };
+        self.checkpoint.loras().iter().map(record).collect()
+    }
+
     /// The checkpoint's conventions.
     #[must_use]
     pub fn profile(&self) -> &CheckpointProfile {
         &self.profile
     }
 
-    /// The folder that it was opened from, if it is not in memory.
+    /// Which of its two sets of weights run, if it holds two.
+    #[must_use]
+    pub fn weights_choice(&self) -> Option<WeightsChoice> {
+        self.checkpoint.weights_choice()
+    }
+
+    /// The folder or file that it was opened from, if it is not in memory.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.checkpoint.folder()

@@ -17,7 +17,7 @@ use self::store::Store;
 use crate::args::SessionArgs;
 use crate::chain::apart;
 use crate::edit::{apply, device_name, load, new_seed, walk};
-use crate::model::open_model;
+use crate::model::{ModelChoice, open_model};
 use crate::progress::Progress;
 use crate::{exit, output};
 
@@ -64,6 +64,16 @@ impl Interrupt {
     }
 }
 
+/// The model of the command line, or else that with which the session was begun.
+fn model_choice(args: &SessionArgs, begun: Option<&Session>) -> Result<ModelChoice> {
+    // All turns have one model; those that were taken back know it too.
+    let turn = begun.and_then(|session| session.turns().chain(session.undone()).next());
+    let mut choice = ModelChoice::of(&args.shared, turn.map(|turn| &turn.record))?;
+    let folder = || begun?.model_folder().map(Into::into);
+    choice.path = choice.path.or_else(folder);
+    Ok(choice)
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &SessionArgs) -> Result<()> {
     let interrupt = Interrupt::new();
@@ -73,8 +83,6 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
     let begun = store.read()?;
     let photo = args.photo.as_ref().map(PhotoFile::open).transpose()?;
     check_photo(args, begun.as_ref(), photo.as_ref())?;
-    let folder = args.shared.model.clone();
-    let folder = folder.or_else(|| Some(begun.as_ref()?.model_folder()?.into()));
     let last = begun.as_ref().and_then(|session| session.turns().last());
     let precision = (args.shared.precision).or(last.map(|turn| turn.record.precision));
     let mut options = match last {
@@ -85,7 +93,7 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         options = session.with_fixed(options);
     }
     apply(&mut options, &args.shared);
-    let model = open_model(folder.as_deref(), args.quiet)?;
+    let model = open_model(&model_choice(args, begun.as_ref())?, args.quiet)?;
     Session::check(&model, &options)?;
     let device = device_name(&args.shared);
     let editor = load(model, &device, precision.unwrap_or_default(), progress)?;

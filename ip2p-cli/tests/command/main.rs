@@ -4,11 +4,13 @@
 
 mod batch;
 mod chain;
+mod convert;
 mod desk;
 mod edit;
 mod generate;
 mod inspect;
 mod interrupt;
+mod lora;
 mod mask;
 mod refuse;
 mod session;

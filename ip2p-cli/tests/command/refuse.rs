@@ -165,8 +165,8 @@ fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
     }
 }
 
-#[test]
-fn nan_in_a_weight_names_the_step_and_the_layer() {
+/// What an edit says when a number of the U-Net's middle is this one: the message and the exit code.
+fn edit_with_weight(number: f32) -> (String, i32) {
     let desk = Desk::new();
     let model = damaged(&desk, |folder| {
         let path = folder.join("unet/diffusion_pytorch_model.safetensors");
@@ -177,7 +177,7 @@ fn nan_in_a_weight_names_the_step_and_the_layer() {
             + metadata.tensors()["mid_block.resnets.0.conv1.weight"]
                 .data_offsets
                 .0;
-        bytes[start..start + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        bytes[start..start + 4].copy_from_slice(&number.to_le_bytes());
         fs::write(path, bytes).unwrap();
     });
     let model = model.to_str().unwrap();
@@ -192,10 +192,22 @@ fn nan_in_a_weight_names_the_step_and_the_layer() {
         "--size",
         "64",
     ]);
-    let (message, code) = failure(&output);
+    assert!(!desk.path("out.png").exists());
+    failure(&output)
+}
+
+#[test]
+fn numbers_that_run_away_name_the_step_and_the_layer() {
+    let (message, code) = edit_with_weight(f32::INFINITY);
     assert!(
         message.contains("mid_block") && message.contains("step 1") && code == 5,
         "{message}"
     );
-    assert!(!desk.path("out.png").exists());
+}
+
+#[test]
+fn nan_in_a_weight_names_the_tensor() {
+    let (message, code) = edit_with_weight(f32::NAN);
+    let expected = "tensor mid_block.resnets.0.conv1.weight holds NaN";
+    assert!(message.contains(expected) && code == 4, "{message}");
 }

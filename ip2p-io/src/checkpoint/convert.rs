@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use ip2p_core::Precision;
 use safetensors::Dtype;
 
-use super::header::TensorInfo;
+use super::header::{Format, TensorInfo};
 
 /// Bytes that are read at a time; a multiple of every number's size.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -34,12 +34,19 @@ pub(crate) enum Layout {
     },
 }
 
-/// Whether weights may be of this type.
-pub(crate) fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+impl Layout {
+    /// Puts numbers that lie as in the file in the network's order.
+    pub(crate) fn arrange<T: Copy + Default>(self, values: Vec<T>) -> Vec<T> {
+        match self {
+            Self::Same => values,
+            Self::Transposed { rows, columns } => transpose(&values, rows, columns),
+        }
+    }
 }
 
 /// Reads one tensor of a float type in `precision` as `shape`, which the caller has checked against the file's.
+///
+/// A tensor that holds NaN is an error of the kind [`io::ErrorKind::InvalidData`].
 pub(crate) fn read_tensor(
     file: &mut (impl Read + Seek),
     info: &TensorInfo,
@@ -48,9 +55,9 @@ pub(crate) fn read_tensor(
     shape: &[usize],
 ) -> io::Result<TensorData> {
     match precision {
-        Precision::F32 => read_as(file, info, layout, shape, append_f32),
-        Precision::F16 => read_as(file, info, layout, shape, append_f16),
-        Precision::Bf16 => read_as(file, info, layout, shape, append_bf16),
+        Precision::F32 => read_as(file, info, layout, shape, append_f32, f32::is_nan),
+        Precision::F16 => read_as(file, info, layout, shape, append_f16, f16::is_nan),
+        Precision::Bf16 => read_as(file, info, layout, shape, append_bf16, bf16::is_nan),
         _ => Err(io::Error::new(
             io::ErrorKind::Unsupported,
             format!("weights cannot be read as {precision}"),
@@ -58,28 +65,46 @@ pub(crate) fn read_tensor(
     }
 }
 
-fn read_as<T: Element + Default>(
+fn read_as<T: Element + Copy + Default>(
     file: &mut (impl Read + Seek),
     info: &TensorInfo,
     layout: Layout,
     shape: &[usize],
     append: fn(Dtype, &[u8], &mut Vec<T>),
+    is_nan: fn(T) -> bool,
 ) -> io::Result<TensorData> {
     let mut values = Vec::with_capacity(info.shape.iter().product());
-    let mut chunk = vec![0; CHUNK_BYTES];
+    // Blocks of a quantised tensor are read whole.
+    let chunk_bytes = match info.format {
+        Format::Plain(_) => CHUNK_BYTES,
+        Format::Quantized(quant) => CHUNK_BYTES - CHUNK_BYTES % quant.bytes(),
+    };
+    let mut chunk = vec![0; chunk_bytes];
     file.seek(SeekFrom::Start(info.offset))?;
     let mut left = info.bytes;
     while left > 0 {
-        let now = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let now = usize::try_from(left).map_or(chunk_bytes, |left| left.min(chunk_bytes));
         file.read_exact(&mut chunk[..now])?;
-        append(info.dtype, &chunk[..now], &mut values);
+        let start = values.len();
+        match info.format {
+            Format::Plain(dtype) => append(dtype, &chunk[..now], &mut values),
+            Format::Quantized(quant) => {
+                let mut floats = Vec::new();
+                quant.append(&chunk[..now], &mut floats);
+                let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+                append(Dtype::F32, &bytes, &mut values);
+            }
+        }
+        // One answer for all of them, so that the loop has no branches.
+        let any = values[start..]
+            .iter()
+            .fold(false, |any, &value| any | is_nan(value));
+        if any {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "NaN"));
+        }
         left -= now as u64;
     }
-    let values = match layout {
-        Layout::Same => values,
-        Layout::Transposed { rows, columns } => transpose(&values, rows, columns),
-    };
-    Ok(TensorData::new(values, shape))
+    Ok(TensorData::new(layout.arrange(values), shape))
 }
 
 fn append_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
@@ -231,7 +256,7 @@ mod tests {
             file.write_all(&value.to_le_bytes()).unwrap();
         }
         let info = TensorInfo {
-            dtype: Dtype::F32,
+            format: Format::Plain(Dtype::F32),
             shape: vec![values.len()],
             offset: 4,
             bytes: values.len() as u64 * 4,

@@ -12,28 +12,61 @@ use ip2p_core::{Error, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo as RawInfo;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+
+use super::gguf::Quant;
 
 /// Bytes of the length that stands before the header.
 pub(crate) const LENGTH_BYTES: usize = 8;
 
 /// The longest header that is read, in bytes: the safetensors crate's limit.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
+pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// What a safetensors file holds.
+/// What a file of weights holds: safetensors, PyTorch's or GGUF.
 #[derive(Debug, Clone)]
 pub struct Header {
     tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// One tensor of a safetensors file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorInfo {
-    pub(crate) dtype: Dtype,
+    pub(crate) format: Format,
     pub(crate) shape: Vec<usize>,
     /// Where its numbers start, in bytes from the start of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
+}
+
+/// How the numbers of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One after the other.
+    Plain(Dtype),
+    /// In blocks of small numbers with a scale.
+    Quantized(Quant),
+}
+
+impl Format {
+    /// Whether weights may be stored so.
+    pub(crate) fn is_float(self) -> bool {
+        match self {
+            Self::Plain(dtype) => {
+                matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+            }
+            Self::Quantized(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(dtype) => dtype.fmt(f),
+            Self::Quantized(quant) => f.write_str(quant.name()),
+        }
+    }
 }
 
 impl Header {
@@ -42,6 +75,20 @@ impl Header {
         self.tensors
             .iter()
             .map(|(name, info)| (name.as_str(), info.shape.as_slice()))
+    }
+
+    /// What whoever wrote the file says of it, in words that the format does not fix.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// A header that says no more than where the tensors lie.
+    pub(crate) fn of_tensors(tensors: BTreeMap<String, TensorInfo>) -> Self {
+        Self {
+            tensors,
+            metadata: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn into_tensors(self) -> BTreeMap<String, TensorInfo> {
@@ -66,12 +113,12 @@ pub fn parse_header(path: &Path, start: &[u8], file_bytes: u64) -> Result<Header
     let json = start
         .get(LENGTH_BYTES..LENGTH_BYTES + length)
         .ok_or_else(|| truncated(path))?;
-    let RawHeader(raw) = serde_json::from_slice(json).map_err(|error| {
+    let RawHeader { tensors, metadata } = serde_json::from_slice(json).map_err(|error| {
         Error::checkpoint(path, format!("its safetensors header is damaged: {error}"))
     })?;
     let data_start = (LENGTH_BYTES + length) as u64;
-    place(raw, data_start, file_bytes)
-        .map(|tensors| Header { tensors })
+    place(tensors, data_start, file_bytes)
+        .map(|tensors| Header { tensors, metadata })
         .map_err(|reason| Error::checkpoint(path, reason))
 }
 
@@ -141,7 +188,7 @@ fn place(
             ));
         }
         let info = TensorInfo {
-            dtype: info.dtype,
+            format: Format::Plain(info.dtype),
             shape: info.shape,
             offset,
             bytes,
@@ -174,7 +221,10 @@ fn expected_bytes(name: &str, info: &RawInfo) -> Result<u64, String> {
 }
 
 /// The header's JSON: unlike a derived map, it refuses a name that is listed twice and says which tensor is wrong.
-struct RawHeader(BTreeMap<String, RawInfo>);
+struct RawHeader {
+    tensors: BTreeMap<String, RawInfo>,
+    metadata: BTreeMap<String, String>,
+}
 
 impl<'de> Deserialize<'de> for RawHeader {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -189,9 +239,12 @@ impl<'de> Deserialize<'de> for RawHeader {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
                 let mut tensors = BTreeMap::new();
+                let mut metadata = BTreeMap::new();
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        map.next_value::<IgnoredAny>()?;
+                        metadata = map
+                            .next_value()
+                            .map_err(|error| A::Error::custom(format!("__metadata__: {error}")))?;
                         continue;
                     }
                     let info = map
@@ -201,7 +254,7 @@ impl<'de> Deserialize<'de> for RawHeader {
                         return Err(A::Error::custom(format!("tensor {name} is listed twice")));
                     }
                 }
-                Ok(RawHeader(tensors))
+                Ok(RawHeader { tensors, metadata })
             }
         }
 
@@ -242,6 +295,7 @@ mod tests {
         let header = parse(&bytes).unwrap();
         let listed: Vec<_> = header.tensors().collect();
         assert_eq!(listed, [("a", &[1, 2][..]), ("b", &[3][..])]);
+        assert_eq!(header.metadata()["format"], "pt");
         let b = &header.into_tensors()["b"];
         assert_eq!((b.offset, b.bytes), (bytes.len() as u64 - 6, 6));
     }

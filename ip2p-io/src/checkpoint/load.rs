@@ -10,16 +10,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io;
 use std::path::PathBuf;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use ip2p_core::{Error, Precision, Result};
 use serde::Serialize;
 
 use super::Component;
-use super::convert::{Layout, is_float, read_tensor};
+use super::convert::{Layout, read_tensor};
 use super::names::Place;
 use super::weights::{Stored, Weights};
 use crate::storage::Opened;
@@ -125,14 +124,7 @@ impl Weights {
             });
         }
         for (name, planned) in &planner.plan {
-            let dtype = planned.stored.info.dtype;
-            if !is_float(dtype) {
-                let file = &self.files[planned.stored.file];
-                let reason = format!(
-                    "tensor {name} is of type {dtype}; weights must be F64, F32, F16 or BF16"
-                );
-                return Err(Error::checkpoint(file, reason));
-            }
+            self.check_float(planned.stored, name)?;
         }
         Ok(planner.plan)
     }
@@ -235,27 +227,28 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    fn read(&mut self, name: &str) -> Result<TensorData> {
+    fn read(&mut self, name: &str, device: &Device) -> Result<TensorData> {
         let planned = self
             .plan
             .remove(name)
             .expect("the plan was made from a walk through the same module");
         let info = &planned.stored.info;
         let path = &self.weights.files[planned.stored.file];
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::UnexpectedEof => Error::checkpoint(
-                path,
-                format!("ended within tensor {name} while it was read"),
-            ),
-            _ => Error::io(path, source),
-        };
+        let failed = |source| self.weights.read_error(planned.stored, name, source);
         let storage = &self.weights.storage;
         let file = match self.files.entry(planned.stored.file) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(storage.open(path).map_err(failed)?),
         };
-        let data = read_tensor(file, info, planned.layout, self.precision, &planned.shape)
-            .map_err(failed)?;
+        let data = if self.weights.is_adapted(name) {
+            let values = self
+                .weights
+                .read_adapted(file, planned.stored, name, device)?;
+            TensorData::new(planned.layout.arrange(values), planned.shape)
+        } else {
+            read_tensor(file, info, planned.layout, self.precision, &planned.shape)
+                .map_err(failed)?
+        };
         self.at.done_bytes += info.bytes;
         (self.progress)(self.at);
         Ok(data)
@@ -275,9 +268,9 @@ impl ModuleMapper for Filler<'_> {
         if self.failed.is_some() {
             return param;
         }
-        match self.read(&self.place.name(self.weights.component)) {
+        let device = param.lazy_device();
+        match self.read(&self.place.name(self.weights.component), &device) {
             Ok(data) => {
-                let device = param.lazy_device();
                 let tensor = Tensor::from_data(data, (&device, dtype(self.precision)));
                 let id = param.id;
                 param.transform_for_load(tensor, id)

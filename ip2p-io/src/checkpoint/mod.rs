@@ -1,4 +1,4 @@
-//! Checkpoints: the folders that diffusers saves a pipeline to, on the disk or built into a program.
+//! Checkpoints: the folders that diffusers saves a pipeline to, on the disk or built into a program, and single files.
 //!
 //! ```text
 //! model_index.json                            which parts there are
@@ -20,21 +20,32 @@
 //! `text_model.`; `position_ids` buffers, which are no weights; and the VAE attention's old names `query`, `key`, `value`
 //! and `proj_attn`, whether stored as linear layers or as convolutions of one pixel.
 
+mod adapt;
+mod compvis;
 mod convert;
+mod export;
 mod files;
+mod folder;
+mod gguf;
 mod header;
 mod load;
 mod names;
 mod profile;
 mod save;
+mod single;
+mod stream;
 mod summary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod torch;
+mod transplant;
 mod weights;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::module::Module;
 use ip2p_core::{Error, Precision, Result};
@@ -42,15 +53,29 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::compvis::UnetBlocks;
+pub(crate) use self::convert::{Layout, read_tensor};
+pub use self::export::SaveProgress;
+use self::folder::{check_folder, missing_part, read_model_index, read_part};
+pub use self::gguf::parse_gguf;
 pub use self::header::{Header, parse_header};
+pub(crate) use self::header::{LENGTH_BYTES, TensorInfo};
 pub use self::load::{LoadProgress, LoadReport};
 pub use self::names::{ParameterName, parameter_names};
 pub use self::save::save_weights;
+use self::single::Single;
+pub use self::single::{OpenOptions, WeightsChoice};
 pub use self::summary::{
     CheckpointSummary, ComponentSummary, FileSummary, ModelKind, TensorSummary,
 };
+pub(crate) use self::torch::is_torch;
+pub use self::torch::parse_torch;
+use self::transplant::Transplant;
+use self::weights::Stored;
 pub use self::weights::Weights;
+pub(crate) use self::weights::read_tensors;
 use crate::Tokenizer;
+use crate::lora::Lora;
 use crate::storage::Storage;
 use crate::tokenizer::TokenizerFiles;
 
@@ -105,17 +130,36 @@ pub struct Checkpoint {
     unet: String,
     vae: String,
     scheduler: String,
+    loras: Vec<Lora>,
+    transplants: Vec<Arc<Transplant>>,
+    lora_notes: Vec<String>,
+    /// The file that all weights are in, if it is not a folder.
+    single: Option<Arc<Single>>,
+    /// Another autoencoder than its own.
+    vae_weights: Option<Arc<OtherVae>>,
+    /// Where the weights of the U-Net lie in the folder.
+    unet_folder: &'static str,
+    /// Which of two sets of weights these are.
+    choice: Option<WeightsChoice>,
 }
+
+/// An autoencoder's file, and its tensors by diffusers' names.
+type OtherVae = (PathBuf, BTreeMap<String, Stored>);
 
 impl Checkpoint {
     /// Opens a checkpoint and reads its configs; no weights are read.
     ///
+    /// A folder in diffusers' layout, or a single safetensors file with the names of CompVis' code.
+    ///
     /// # Errors
     ///
-    /// [`Error::Checkpoint`] if `folder` is not a folder in diffusers' layout, if a part is missing, or if it is a pipeline
-    /// of another architecture; [`Error::Io`] if a file cannot be read.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
+    /// [`Error::Checkpoint`] if `path` is neither, if a part is missing, or if it is of another architecture; [`Error::Io`] if a file
+    /// cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    fn open_folder(folder: &Path) -> Result<Self> {
         check_folder(folder)?;
         Self::open_in(Storage::Disk, folder)
     }
@@ -162,13 +206,29 @@ impl Checkpoint {
             root: root.to_owned(),
             storage,
             model_index,
+            loras: Vec::new(),
+            transplants: Vec::new(),
+            lora_notes: Vec::new(),
+            single: None,
+            vae_weights: None,
+            unet_folder: Component::Unet.name(),
+            choice: None,
         })
     }
 
-    /// The folder, if it is one on the disk.
+    /// The folder or file, if it is on the disk.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
-        matches!(self.storage, Storage::Disk).then_some(&self.root)
+        match &self.single {
+            Some(single) => Some(&single.path),
+            None => matches!(self.storage, Storage::Disk).then_some(&*self.root),
+        }
+    }
+
+    /// Which of its two sets of weights run, if it holds two.
+    #[must_use]
+    pub fn weights_choice(&self) -> Option<WeightsChoice> {
+        self.choice
     }
 
     /// Reads the tokenizer.
@@ -258,8 +318,19 @@ impl Checkpoint {
     ///
     /// As [`Weights::open`].
     pub fn weights(&self, component: Component, precision: Precision) -> Result<Weights> {
-        let folder = self.root.join(component.name());
-        Weights::open_in(&self.storage, &folder, component, precision)
+        let folder = match component {
+            Component::Unet => self.unet_folder,
+            other => other.name(),
+        };
+        let mut weights = match (&self.vae_weights, &self.single) {
+            (Some(vae), _) if component == Component::Vae => {
+                Weights::of_file(component, &vae.0, vae.1.clone())
+            }
+            (_, Some(single)) => single.weights(component),
+            _ => Weights::open_in(&self.storage, &self.root.join(folder), component, precision)?,
+        };
+        self.adapt(&mut weights)?;
+        Ok(weights)
     }
 
     /// Fills a network with its weights, converted to `precision` a tensor at a time.
@@ -289,7 +360,7 @@ impl Checkpoint {
     /// SHA-256 over the names, types and shapes of all tensors and the first 4096 bytes of each, in the files that serve
     /// `precision`. Training and merging change every tensor from its start, and reading a few megabytes takes
     /// milliseconds where gigabytes take many seconds; only a tensor that was edited further in goes unnoticed. It is
-    /// not the hash of a file that other tools show.
+    /// not the hash of a file that other tools show. Low-rank adaptations count with their hashes and weights.
     ///
     /// # Errors
     ///
@@ -299,6 +370,7 @@ impl Checkpoint {
         for component in Component::ALL {
             self.weights(component, precision)?.digest(&mut digest)?;
         }
+        self.digest_added(&mut digest)?;
         let hexadecimal = |text: String, byte: &u8| text + &format!("{byte:02x}");
         Ok(digest.finalize().iter().fold(String::new(), hexadecimal))
     }
@@ -308,71 +380,6 @@ impl Checkpoint {
 fn parse_config(network: &'static str, text: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(text)
         .map_err(|error| Error::config(network, format!("is no JSON object: {error}")))
-}
-
-fn check_folder(folder: &Path) -> Result<()> {
-    let expected = "expected a folder in diffusers' layout, with model_index.json, unet/, vae/, text_encoder/, \
-                    tokenizer/ and scheduler/";
-    let reason = if folder.is_dir() {
-        return Ok(());
-    } else if folder.is_file() {
-        format!(
-            "is a single file; {expected}; diffusers makes one with \
-             `StableDiffusionInstructPix2PixPipeline.from_single_file(FILE).save_pretrained(FOLDER)`"
-        )
-    } else {
-        format!("does not exist; {expected}")
-    };
-    Err(Error::checkpoint(folder, reason))
-}
-
-fn read_model_index(storage: &Storage, folder: &Path) -> Result<Map<String, Value>> {
-    let path = folder.join("model_index.json");
-    if !storage.is_file(&path) {
-        let reason = "has no model_index.json, so it is not a pipeline that diffusers saved";
-        return Err(Error::checkpoint(folder, reason));
-    }
-    let index: Map<String, Value> = serde_json::from_str(&storage.read_text(&path)?)
-        .map_err(|error| Error::checkpoint(&path, format!("is no JSON object: {error}")))?;
-    for part in ["transformer", "text_encoder_2", "prior"] {
-        if has_part(&index, part) {
-            let class = index.get("_class_name").and_then(Value::as_str);
-            let reason = format!(
-                "{part}: a {} is not of the architecture of Stable Diffusion 1 or 2, which is all that is supported",
-                class.unwrap_or("pipeline with this part")
-            );
-            return Err(Error::checkpoint(&path, reason));
-        }
-    }
-    for part in ["unet", "vae", "text_encoder", "tokenizer", "scheduler"] {
-        if !has_part(&index, part) {
-            let reason = format!("{part}: the pipeline has no such part, which an edit needs");
-            return Err(Error::checkpoint(&path, reason));
-        }
-    }
-    Ok(index)
-}
-
-/// Whether `model_index.json` lists a part: `["library", "Class"]`, and `[null, null]` for one that was left out.
-fn has_part(index: &Map<String, Value>, part: &str) -> bool {
-    index
-        .get(part)
-        .and_then(|entry| entry.get(1))
-        .is_some_and(Value::is_string)
-}
-
-fn read_part(storage: &Storage, folder: &Path, part: &str, file: &str) -> Result<String> {
-    let path = folder.join(part).join(file);
-    if storage.is_file(&path) {
-        storage.read_text(&path)
-    } else {
-        Err(missing_part(folder, part, &format!("{part}/{file}")))
-    }
-}
-
-fn missing_part(folder: &Path, part: &str, file: &str) -> Error {
-    let reason = format!("the {part} is missing: no {file}");
-    Error::checkpoint(folder, reason)
 }
 
 #[cfg(test)]

@@ -118,6 +118,17 @@ pub struct ParameterName {
     pub is_linear_weight: bool,
 }
 
+impl ParameterName {
+    /// diffusers' name of the linear layer or convolution that this is the weight of, to which low-rank factors can be added.
+    #[must_use]
+    pub fn layer(&self) -> Option<&str> {
+        let is_convolution = self.shape.len() == 4;
+        (self.is_linear_weight || is_convolution)
+            .then(|| self.key.strip_suffix(".weight"))
+            .flatten()
+    }
+}
+
 /// The parameters of a network, in the order of a walk through it; none draws its first values.
 #[must_use]
 pub fn parameter_names<M: Module>(module: &M) -> Vec<ParameterName> {

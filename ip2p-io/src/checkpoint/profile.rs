@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Checkpoint, Component, parse_config};
 
 /// The file that may say what the others cannot.
-const PROFILE_FILE: &str = "ip2p.json";
+pub(super) const PROFILE_FILE: &str = "ip2p.json";
 
 impl Checkpoint {
     /// The conventions that the checkpoint was trained with, found from its files.

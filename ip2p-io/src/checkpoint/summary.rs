@@ -9,7 +9,9 @@ use safetensors::Dtype;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Checkpoint, Component, Weights, has_part};
+use super::folder::has_part;
+use super::header::Format;
+use super::{Checkpoint, Component, Weights, WeightsChoice};
 
 /// What a checkpoint's U-Net was made for, by the number of channels that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -150,7 +152,7 @@ impl Checkpoint {
             components.push(self.summarise(&weights)?);
         }
         Ok(CheckpointSummary {
-            folder: self.root.clone(),
+            folder: self.folder().unwrap_or(&self.root).to_owned(),
             pipeline: self.pipeline_class().map(str::to_owned),
             kind: self.kind()?,
             profile,
@@ -166,7 +168,7 @@ impl Checkpoint {
             .iter()
             .map(|(name, stored)| TensorSummary {
                 name: name.clone(),
-                dtype: stored.info.dtype.to_string(),
+                dtype: stored.info.format.to_string(),
                 shape: stored.info.shape.clone(),
             })
             .collect();
@@ -177,7 +179,7 @@ impl Checkpoint {
         let files = weights.files.iter().map(|path| {
             Ok(FileSummary {
                 path: path.clone(),
-                bytes: self.storage.length(path)?,
+                bytes: weights.storage.length(path)?,
             })
         });
         let class = self.model_index.get(weights.component.name());
@@ -200,8 +202,22 @@ impl Checkpoint {
     /// Parts of the folder that an edit does not use.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.storage.is_dir(&self.root.join("unet_ema")) {
+        let has_average = self.storage.is_dir(&self.root.join("unet_ema"));
+        if has_average && self.unet_folder == Component::Unet.name() {
             notes.push("unet_ema/ is not used: the U-Net is the one in unet/".into());
+        }
+        if let Some(single) = &self.single {
+            notes.extend(single.notes.iter().cloned());
+        }
+        if let Some(choice) = self.choice {
+            let other = match choice {
+                WeightsChoice::Ema => "raw",
+                WeightsChoice::Raw => "ema",
+            };
+            let used = choice.name();
+            notes.push(format!(
+                "of two sets of weights the {used} ones are used: --weights {other} takes the others"
+            ));
         }
         for part in ["safety_checker", "image_encoder"] {
             if has_part(&self.model_index, part) {
@@ -213,6 +229,11 @@ impl Checkpoint {
 }
 
 fn only_half(weights: &Weights) -> bool {
-    let mut dtypes = weights.tensors.values().map(|stored| stored.info.dtype);
-    !dtypes.any(|dtype| matches!(dtype, Dtype::F32 | Dtype::F64))
+    let mut formats = weights.tensors.values().map(|stored| stored.info.format);
+    !formats.any(|format| {
+        matches!(
+            format,
+            Format::Plain(Dtype::F32 | Dtype::F64) | Format::Quantized(_)
+        )
+    })
 }

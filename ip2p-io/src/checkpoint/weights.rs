@@ -1,17 +1,25 @@
 //! The weights of one component: its files, opened and checked, and the tensors that they hold.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use burn::tensor::Device;
 use ip2p_core::{Error, Precision, Result};
 use sha2::{Digest, Sha256};
 
 use super::Component;
+use super::convert::{Layout, read_tensor};
 use super::files::WeightFiles;
-use super::header::{LENGTH_BYTES, TensorInfo, header_length, parse_header};
+use super::gguf::{self, parse_gguf};
+use super::header::{Header, LENGTH_BYTES, TensorInfo, header_length, parse_header};
 use super::names::canonical;
-use crate::storage::Storage;
+use super::torch::{is_torch, parse_torch};
+use super::transplant::Transplant;
+use crate::lora::Patch;
+use crate::storage::{Opened, Storage};
 
 /// Bytes of each tensor that its checkpoint's fingerprint depends on.
 const FINGERPRINT_BYTES: u64 = 4096;
@@ -24,6 +32,9 @@ pub struct Weights {
     pub(crate) folder: PathBuf,
     pub(crate) files: Vec<PathBuf>,
     pub(crate) tensors: BTreeMap<String, Stored>,
+    /// What is added to them, by canonical names.
+    pub(crate) patches: BTreeMap<String, Vec<Patch>>,
+    pub(crate) transplants: Vec<Arc<Transplant>>,
 }
 
 /// A tensor and the file that holds it.
@@ -64,7 +75,7 @@ impl Weights {
         let found = WeightFiles::find(storage, folder, component, precision)?;
         let mut tensors: BTreeMap<String, Stored> = BTreeMap::new();
         for (file, path) in found.paths.iter().enumerate() {
-            for (name, info) in read_header(storage, path)? {
+            for (name, info) in read_header(storage, path)?.into_tensors() {
                 let stored = Stored { file, info };
                 if let Some(other) = tensors.insert(name.clone(), stored) {
                     let first = found.paths[other.file].display();
@@ -79,11 +90,30 @@ impl Weights {
             folder: folder.to_owned(),
             files: found.paths,
             tensors,
+            patches: BTreeMap::new(),
+            transplants: Vec::new(),
         };
         if let Some(index) = found.index {
             weights.check_index(&index.path, &index.weight_map)?;
         }
         Ok(weights)
+    }
+
+    /// The weights of a component that are in one file on the disk, by diffusers' names.
+    pub(crate) fn of_file(
+        component: Component,
+        path: &Path,
+        tensors: BTreeMap<String, Stored>,
+    ) -> Self {
+        Self {
+            storage: Storage::Disk,
+            component,
+            folder: path.to_owned(),
+            files: vec![path.to_owned()],
+            tensors,
+            patches: BTreeMap::new(),
+            transplants: Vec::new(),
+        }
     }
 
     /// The component whose weights these are.
@@ -104,6 +134,91 @@ impl Weights {
         self.tensors
             .get(name)
             .map(|stored| stored.info.shape.as_slice())
+    }
+
+    /// The numbers of a tensor, by diffusers' name for it, in PyTorch's layout, with what adaptations add to it.
+    ///
+    /// Sums are computed on `device`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if there is no such tensor, it is not of a float type or a file ends early; [`Error::Io`].
+    pub fn read(&self, name: &str, device: &Device) -> Result<Vec<f32>> {
+        let name = canonical(self.component, name).unwrap_or_default();
+        let names = self.by_canonical_name()?;
+        let key = names
+            .get(&name)
+            .ok_or_else(|| Error::checkpoint(self.path(), format!("holds no tensor {name}")))?;
+        let stored = &self.tensors[*key];
+        let path = &self.files[stored.file];
+        let mut file = self
+            .storage
+            .open(path)
+            .map_err(|error| Error::io(path, error))?;
+        self.read_adapted(&mut file, stored, &name, device)
+    }
+
+    /// As [`Self::read`], of a tensor that has been found, from its file.
+    pub(crate) fn read_adapted(
+        &self,
+        file: &mut Opened<'_>,
+        stored: &Stored,
+        name: &str,
+        device: &Device,
+    ) -> Result<Vec<f32>> {
+        let info = &stored.info;
+        self.check_float(stored, name)?;
+        let base = read_tensor(file, info, Layout::Same, Precision::F32, &info.shape)
+            .map_err(|error| self.read_error(stored, name, error))?;
+        let mut sum: Vec<f32> = base
+            .try_to_vec()
+            .map_err(|error| Error::other("reading a tensor's numbers", format!("{error:?}")))?;
+        if !self.is_adapted(name) {
+            return Ok(sum);
+        }
+        let base = sum.clone();
+        let rows = info.shape.first().copied().unwrap_or(1);
+        for transplant in &self.transplants {
+            transplant.add(self.component, name, rows, &mut sum, device)?;
+        }
+        for patch in self.patches.get(name).into_iter().flatten() {
+            patch.add(&base, rows, &mut sum, device)?;
+        }
+        Ok(sum)
+    }
+
+    /// Whether something is added to a tensor.
+    pub(crate) fn is_adapted(&self, name: &str) -> bool {
+        !self.transplants.is_empty() || self.patches.contains_key(name)
+    }
+
+    /// Refuses what is no weight.
+    pub(crate) fn check_float(&self, stored: &Stored, name: &str) -> Result<()> {
+        let format = stored.info.format;
+        if format.is_float() {
+            return Ok(());
+        }
+        let reason =
+            format!("tensor {name} is of type {format}; weights must be F64, F32, F16 or BF16");
+        Err(Error::checkpoint(&self.files[stored.file], reason))
+    }
+
+    /// Says which tensor could not be read.
+    pub(crate) fn read_error(&self, stored: &Stored, name: &str, source: io::Error) -> Error {
+        let path = &self.files[stored.file];
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                let reason = format!("ended within tensor {name} while it was read");
+                Error::checkpoint(path, reason)
+            }
+            io::ErrorKind::InvalidData => {
+                let reason = format!(
+                    "tensor {name} holds NaN: the file is damaged, or the training that it is from ran away"
+                );
+                Error::checkpoint(path, reason)
+            }
+            _ => Error::io(path, source),
+        }
     }
 
     /// What errors about these weights name: the file, or the folder of the shards.
@@ -157,7 +272,7 @@ impl Weights {
             placed.sort_by_key(|(_, stored)| stored.info.offset);
             let mut start = Vec::new();
             for (name, Stored { info, .. }) in placed {
-                digest.update(format!("{name} {} {:?}\n", info.dtype, info.shape));
+                digest.update(format!("{name} {} {:?}\n", info.format, info.shape));
                 opened.seek(SeekFrom::Start(info.offset)).map_err(failed)?;
                 start.clear();
                 (&mut opened)
@@ -171,7 +286,32 @@ impl Weights {
     }
 }
 
-fn read_header(storage: &Storage, path: &Path) -> Result<BTreeMap<String, TensorInfo>> {
+/// The tensors of a file, and what it says of itself.
+pub(crate) type Tensors = (BTreeMap<String, TensorInfo>, BTreeMap<String, String>);
+
+/// Finds the tensors of a file on the disk, whatever its format.
+pub(crate) fn read_tensors(path: &Path) -> Result<Tensors> {
+    let failed = |error| Error::io(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut start = Vec::new();
+    (&mut file)
+        .take(LENGTH_BYTES as u64)
+        .read_to_end(&mut start)
+        .map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let header = if is_torch(&start) {
+        parse_torch(path, &mut file, length)?
+    } else if start.starts_with(gguf::MAGIC) {
+        parse_gguf(path, &mut file, length)?
+    } else {
+        read_header(&Storage::Disk, path)?
+    };
+    let metadata = header.metadata().clone();
+    Ok((header.into_tensors(), metadata))
+}
+
+/// Reads the header of a file, and nothing else of it.
+fn read_header(storage: &Storage, path: &Path) -> Result<Header> {
     let failed = |source| Error::io(path, source);
     let file_bytes = storage.length(path)?;
     let mut file = storage.open(path).map_err(failed)?;
@@ -184,5 +324,5 @@ fn read_header(storage: &Storage, path: &Path) -> Result<BTreeMap<String, Tensor
     file.take(length as u64)
         .read_to_end(&mut start)
         .map_err(failed)?;
-    parse_header(path, &start, file_bytes).map(super::header::Header::into_tensors)
+    parse_header(path, &start, file_bytes)
 }

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use ip2p_core::{NoiseKind, ScaleSchedule, Size};
 
 use super::EditRecord;
+use super::loras;
 
 const NEGATIVE: &str = "Negative prompt:";
 
@@ -39,7 +40,8 @@ impl EditRecord {
     #[must_use]
     pub fn to_parameters(&self) -> String {
         // A file's text ends at a zero.
-        let mut text = self.instruction.replace('\0', "");
+        let mut text = self.instruction.clone() + &loras::tags(&self.loras);
+        text = text.replace('\0', "");
         if let Some(negative) = self.negative.as_deref().filter(|text| !text.is_empty()) {
             let _ = write!(text, "\n{NEGATIVE} {}", negative.replace('\0', ""));
         }
@@ -67,7 +69,7 @@ impl EditRecord {
             ..Self::default()
         };
         let (instruction, negative) = parse_sentences(sentences);
-        record.instruction = instruction;
+        (record.instruction, record.loras) = loras::take_tags(&instruction);
         record.negative = negative;
         for (key, value) in pairs {
             record.take(&key, value);
@@ -90,6 +92,7 @@ impl EditRecord {
         optional("Size", self.model_size.map(|size| size.to_string()));
         optional("Model hash", self.model_hash.clone());
         optional("Model", self.model.clone());
+        optional("Lora hashes", loras::hashes(&self.loras));
         // Their image-to-image begins with the photo under noise, ours with noise alone if there is no strength.
         optional(
             "Denoising strength",
@@ -151,6 +154,7 @@ impl EditRecord {
             }
             "Model" => self.model = Some(value),
             "Model hash" => self.model_hash = Some(value),
+            "Lora hashes" => loras::take_hashes(&mut self.loras, &value),
             "Version" => self.version = value,
             _ => {}
         }
@@ -286,6 +290,7 @@ fn split_quoted(line: &str) -> Option<(String, &str)> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::LoraRecord;
     use super::*;
 
     #[test]
@@ -312,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_text_of_automatic1111_is_read() {
-        let text = "turn him into a \"cyborg\"\nwith wires\nNegative prompt: blur,\nugly\n\
+        let text = "turn him into a \"cyborg\"<lora:a:0.5>\nwith wires\nNegative prompt: blur,\nugly\n\
                     Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Image CFG scale: 1.25, Seed: 1371, Size: 512x768, \
                     Model hash: fbc31a67aa, Model: instruct-pix2pix, Lora hashes: \"a: 1, b: \\\"2\\\"\", RNG: NV, Version: v1.9.4";
         let record = EditRecord::parse_parameters(text).unwrap();
@@ -330,6 +335,12 @@ mod tests {
             model_size: Some(Size::new(512, 768)),
             model_hash: Some("fbc31a67aa".into()),
             model: Some("instruct-pix2pix".into()),
+            loras: vec![LoraRecord {
+                name: "a".into(),
+                weight: 0.5,
+                hash: Some("1".into()),
+                ..LoraRecord::default()
+            }],
             version: "v1.9.4".into(),
             ..EditRecord::default()
         };

@@ -7,10 +7,12 @@
 
 pub(crate) mod exif;
 mod infotext;
+mod loras;
 mod read;
 mod record;
 pub(crate) mod xmp;
 
+pub use loras::LoraRecord;
 pub use record::EditRecord;
 
 /// The keyword of the text that other tools read, in a PNG.

@@ -6,6 +6,8 @@ use ip2p_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::LoraRecord;
+
 /// How a picture was made: every setting of the edit.
 ///
 /// Files outlive programs. A field that a file lacks has its default, one that is not known is passed over, and
@@ -49,6 +51,8 @@ pub struct EditRecord {
     pub model_hash: Option<String>,
     /// Which of a checkpoint's weights ran, where it holds several: `ema` or `raw`.
     pub weights: Option<String>,
+    /// The low-rank adaptations that were added to them.
+    pub loras: Vec<LoraRecord>,
     /// How many steps were asked for.
     pub steps: usize,
     /// How many were made, if the edit was stopped before its end.
@@ -116,6 +120,7 @@ impl Default for EditRecord {
             model_path: None,
             model_hash: None,
             weights: None,
+            loras: Vec::new(),
             steps: 20,
             steps_done: None,
             sampler: "euler-a".into(),

@@ -54,7 +54,7 @@ fn what_is_no_checkpoint_is_refused() {
     let none = folder.path().join("none");
     assert!(message(Checkpoint::open(none)).contains("does not exist; expected a folder"));
     let file = folder.path().join("model_index.json");
-    assert!(message(Checkpoint::open(file)).contains("is a single file"));
+    assert!(message(Checkpoint::open(file)).contains("not a safetensors file"));
 
     folder.set(
         "model_index.json",

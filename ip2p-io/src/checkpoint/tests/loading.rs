@@ -36,6 +36,24 @@ fn sixteen_bit_files_widen_exactly() {
 }
 
 #[test]
+fn a_weight_that_is_no_number_is_named() {
+    let folder = Folder::new();
+    let mut tensors = Tensors::small();
+    let bytes = &mut tensors.0.get_mut("norm.bias").unwrap().2;
+    bytes[12..16].copy_from_slice(&f32::NAN.to_le_bytes());
+    folder.save(UNET, &tensors);
+    for precision in Precision::ALL {
+        let message = message(load(&folder, Component::Unet, precision));
+        assert!(message.contains("tensor norm.bias holds NaN"), "{message}");
+    }
+    // Infinity overflows nothing that was not too large before.
+    let bytes = &mut tensors.0.get_mut("norm.bias").unwrap().2;
+    bytes[12..16].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    folder.save(UNET, &tensors);
+    load(&folder, Component::Unet, Precision::F32).unwrap();
+}
+
+#[test]
 fn parameters_have_the_precision_that_was_asked_for() {
     let folder = Folder::new();
     folder.save(UNET, &Tensors::small());

@@ -2,6 +2,7 @@ mod files;
 mod folder;
 mod loading;
 mod spellings;
+mod transplant;
 
 use super::testing::{Folder, Small, Tensors, numbers};
 use super::*;

@@ -1,0 +1,329 @@
+//! Writing a checkpoint: as a folder that diffusers reads, or as one file with the names of CompVis, which every tool reads.
+//!
+//! Tensors go from file to file one at a time, so that no more than one of them is in memory, with whatever is added to it. What
+//! a single file has no place for, the networks' shapes and a tokenizer of its own, goes into its metadata: such a file opens here as
+//! the folder does, and elsewhere the metadata is passed over.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use ip2p_core::{Error, Precision, Result};
+use serde_json::{Value, json};
+
+use super::compvis::{UnetBlocks, vae_levels, vae_to_compvis};
+use super::folder::has_part;
+use super::profile::PROFILE_FILE;
+use super::single::{self, METADATA};
+use super::stream::{Planned, write_tensors};
+use super::{Checkpoint, Component, Weights};
+use crate::whole::write_whole;
+
+/// The parts of a pipeline that are written.
+const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+
+/// How far a checkpoint has been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SaveProgress {
+    /// Bytes of tensors that have been written.
+    pub done_bytes: u64,
+    /// Bytes of tensors in all.
+    pub total_bytes: u64,
+}
+
+/// A network that is written: its tensors, and where each comes from.
+struct Network {
+    weights: Weights,
+    tensors: Vec<Planned>,
+    /// Canonical names by those that are written.
+    origins: BTreeMap<String, String>,
+}
+
+/// What all the files that are written have in common.
+struct Writer<'a> {
+    precision: Precision,
+    device: &'a Device,
+    at: SaveProgress,
+    progress: &'a mut dyn FnMut(SaveProgress),
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint, with all that is added to its weights, in `precision`: to one file if `output` ends in
+    /// `.safetensors`, else to a folder in diffusers' layout.
+    ///
+    /// Sums are computed on `device`. A safety checker and the like are left behind. Where a folder cannot be written whole, its
+    /// `model_index.json` is not there, without which it is no checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if there is something at `output`; [`Error::Checkpoint`] if a network has no names in CompVis' code,
+    /// which is where single files have theirs from; [`Error::Io`]; those of [`Weights::open`] and of reading.
+    pub fn save(
+        &self,
+        output: impl AsRef<Path>,
+        precision: Precision,
+        device: &Device,
+        progress: &mut dyn FnMut(SaveProgress),
+    ) -> Result<()> {
+        let output = output.as_ref();
+        let is_file = output
+            .extension()
+            .is_some_and(|extension| extension == "safetensors");
+        let is_empty_folder =
+            || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
+        if output.exists() && (is_file || !is_empty_folder()) {
+            let expected = "a file or folder that does not exist yet";
+            return Err(Error::setting("output", expected, output.display()));
+        }
+        let networks: Vec<_> = Component::ALL
+            .into_iter()
+            .map(|component| self.network(component, is_file))
+            .collect::<Result<_>>()?;
+        let numbers = |network: &Network| {
+            let counts = network
+                .tensors
+                .iter()
+                .map(|tensor| tensor.shape.iter().product::<usize>());
+            counts.sum::<usize>()
+        };
+        let total = networks.iter().map(numbers).sum::<usize>() * precision.bytes();
+        let writer = &mut Writer {
+            precision,
+            device,
+            at: SaveProgress {
+                done_bytes: 0,
+                total_bytes: total as u64,
+            },
+            progress,
+        };
+        if is_file {
+            self.save_file(output, &networks, writer)
+        } else {
+            self.save_folder(output, &networks, writer)
+        }
+    }
+
+    /// The tensors of a network, by the names that they will have.
+    fn network(&self, component: Component, in_file: bool) -> Result<Network> {
+        let weights = self.weights(component, Precision::F32)?;
+        let names = weights.by_canonical_name()?;
+        let spell = |name: &str| {
+            if in_file {
+                self.name_in_file(component, name, &names)
+            } else {
+                Ok(in_folder(component, name))
+            }
+        };
+        let mut tensors = Vec::new();
+        let mut origins = BTreeMap::new();
+        for (name, key) in &names {
+            let written = spell(name)?;
+            let stored = weights.shape(key).unwrap_or_default();
+            let shape = shape(component, name, stored, in_file);
+            origins.insert(written.clone(), name.clone());
+            tensors.push(Planned {
+                name: written,
+                shape,
+            });
+        }
+        Ok(Network {
+            weights,
+            tensors,
+            origins,
+        })
+    }
+
+    /// CompVis' name of a weight, with what says whose it is.
+    fn name_in_file(
+        &self,
+        component: Component,
+        name: &str,
+        names: &BTreeMap<String, &str>,
+    ) -> Result<String> {
+        let keys = || names.keys().map(String::as_str);
+        let spelt = match component {
+            Component::Unet => {
+                let has_attention = |level: usize| {
+                    let prefix = format!("up_blocks.{level}.attentions.");
+                    names
+                        .range(prefix.clone()..)
+                        .next()
+                        .is_some_and(|(name, _)| name.starts_with(&prefix))
+                };
+                UnetBlocks::of_diffusers(keys()).to_compvis(name, has_attention)
+            }
+            Component::Vae => vae_to_compvis(name, vae_levels(keys())),
+            // OpenCLIP's encoder has names of its own in such files, and its projections in one.
+            Component::TextEncoder if names.contains_key("encoder.layers.22.mlp.fc1.weight") => {
+                None
+            }
+            Component::TextEncoder => Some(format!("text_model.{name}")),
+        };
+        let spelt = spelt.ok_or_else(|| {
+            let reason = format!(
+                "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that does not end in \
+                 .safetensors"
+            );
+            Error::checkpoint(&self.root, reason)
+        })?;
+        Ok(format!("{}{spelt}", single::prefix(component)))
+    }
+
+    fn save_file(
+        &self,
+        output: &Path,
+        networks: &[Network],
+        writer: &mut Writer<'_>,
+    ) -> Result<()> {
+        let mut files = self.small_files()?;
+        if files
+            .get("tokenizer/merges.txt")
+            .is_some_and(|merges| single::is_clip(merges))
+        {
+            files.retain(|name, _| !name.starts_with("tokenizer/"));
+        }
+        let files = serde_json::to_string(&files)
+            .map_err(|error| Error::other("writing the checkpoint's configs", error))?;
+        let metadata = metadata()
+            .into_iter()
+            .chain([(METADATA.to_owned(), files)])
+            .collect();
+        let tensors: Vec<_> = networks
+            .iter()
+            .flat_map(|network| network.tensors.clone())
+            .collect();
+        writer.write(output, &tensors, &metadata, networks)
+    }
+
+    fn save_folder(
+        &self,
+        output: &Path,
+        networks: &[Network],
+        writer: &mut Writer<'_>,
+    ) -> Result<()> {
+        let mut files = self.small_files()?;
+        let index = files.remove("model_index.json").unwrap_or_default();
+        for (name, text) in files {
+            let path = output.join(name);
+            let folder = path.parent().unwrap_or(output);
+            fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+            write_whole(&path, text.as_bytes())?;
+        }
+        for network in networks {
+            let component = network.weights.component();
+            let path = output.join(format!("{component}/{}.safetensors", component.stem()));
+            writer.write(
+                &path,
+                &network.tensors,
+                &metadata(),
+                std::slice::from_ref(network),
+            )?;
+        }
+        write_whole(output.join("model_index.json"), index.as_bytes())
+    }
+
+    /// The texts of all files but the weights, by their names in a folder.
+    fn small_files(&self) -> Result<BTreeMap<String, String>> {
+        let mut files = BTreeMap::from([
+            ("model_index.json".to_owned(), self.index_without_extras()?),
+            (
+                "scheduler/scheduler_config.json".to_owned(),
+                self.scheduler.clone(),
+            ),
+        ]);
+        for component in Component::ALL {
+            files.insert(
+                format!("{component}/config.json"),
+                self.config(component).to_owned(),
+            );
+        }
+        let tokenizer = self.root.join("tokenizer");
+        for name in self.storage.names(&tokenizer)? {
+            if self.storage.is_file(&tokenizer.join(&name)) {
+                let text = self.storage.read_text(&tokenizer.join(&name))?;
+                files.insert(format!("tokenizer/{name}"), text);
+            }
+        }
+        let profile: PathBuf = self.root.join(PROFILE_FILE);
+        if self.storage.is_file(&profile) {
+            files.insert(PROFILE_FILE.to_owned(), self.storage.read_text(&profile)?);
+        }
+        Ok(files)
+    }
+
+    /// `model_index.json` of a pipeline that has no more than an edit needs.
+    fn index_without_extras(&self) -> Result<String> {
+        let mut index = self.model_index.clone();
+        let extras: Vec<_> = index
+            .keys()
+            .filter(|part| has_part(&index, part) && !PARTS.contains(&part.as_str()))
+            .cloned()
+            .collect();
+        for extra in extras {
+            index.insert(extra, json!([null, null]));
+        }
+        if index.contains_key("requires_safety_checker") {
+            index.insert("requires_safety_checker".into(), Value::Bool(false));
+        }
+        serde_json::to_string_pretty(&index)
+            .map_err(|error| Error::other("writing model_index.json", error))
+    }
+}
+
+impl Writer<'_> {
+    fn write(
+        &mut self,
+        path: &Path,
+        tensors: &[Planned],
+        metadata: &BTreeMap<String, String>,
+        networks: &[Network],
+    ) -> Result<()> {
+        let Self {
+            precision,
+            device,
+            at,
+            progress,
+        } = self;
+        let mut read = |tensor: &Planned| {
+            let found = networks.iter().find_map(|network| {
+                let origin = network.origins.get(&tensor.name)?;
+                Some(network.weights.read(origin, device))
+            });
+            found.expect("the tensors that are written are those of the networks")
+        };
+        let mut wrote = |bytes| {
+            at.done_bytes += bytes;
+            progress(*at);
+        };
+        write_tensors(path, tensors, metadata, *precision, &mut read, &mut wrote)
+    }
+}
+
+/// What diffusers wants to read of a file before it reads it.
+fn metadata() -> BTreeMap<String, String> {
+    BTreeMap::from([("format".to_owned(), "pt".to_owned())])
+}
+
+/// The name of a weight in a folder: as every folder on the hub has it.
+fn in_folder(component: Component, name: &str) -> String {
+    match component {
+        Component::TextEncoder => format!("text_model.{name}"),
+        Component::Unet | Component::Vae => name.to_owned(),
+    }
+}
+
+/// The shape that a tensor is written with: the projections of the autoencoder's attention are convolutions of one pixel in CompVis'
+/// code, and linear layers in diffusers'.
+fn shape(component: Component, name: &str, stored: &[usize], in_file: bool) -> Vec<usize> {
+    let is_projection = component == Component::Vae
+        && name.ends_with(".weight")
+        && [".to_q.", ".to_k.", ".to_v.", ".to_out.0."]
+            .iter()
+            .any(|part| name.contains(part));
+    match *stored {
+        [rows, columns] if is_projection && in_file => vec![rows, columns, 1, 1],
+        [rows, columns, 1, 1] if is_projection && !in_file => vec![rows, columns],
+        _ => stored.to_vec(),
+    }
+}

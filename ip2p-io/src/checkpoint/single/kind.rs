@@ -1,0 +1,92 @@
+//! What a single file is, if it is no checkpoint that can be read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ip2p_core::{Error, Result};
+
+use super::{TensorInfo, prefix};
+use crate::checkpoint::Component;
+use crate::lora::is_lora_key;
+
+/// Names by which files are known, or how names begin in them, and what they are; the first that fits.
+const KINDS: [(&str, &str); 15] = [
+    (
+        "conditioner.embedders.",
+        "a checkpoint of Stable Diffusion XL, which is not read yet",
+    ),
+    (
+        "cond_stage_model.model.",
+        "a checkpoint of Stable Diffusion 2 in one file, of which only folders are read; diffusers makes one with \
+         `StableDiffusionInstructPix2PixPipeline.from_single_file(FILE).save_pretrained(FOLDER)`",
+    ),
+    (
+        "model.diffusion_model.joint_blocks.",
+        "a checkpoint of Stable Diffusion 3, which edits by other means",
+    ),
+    (
+        "model.diffusion_model.double_blocks.",
+        "a checkpoint of Flux, which edits by other means",
+    ),
+    (
+        "double_blocks.",
+        "a transformer of Flux, which edits by other means",
+    ),
+    ("control_model.", "a ControlNet, which is not used here"),
+    (
+        "controlnet_cond_embedding.",
+        "a ControlNet, which is not used here",
+    ),
+    (
+        "first_stage_model.",
+        "an autoencoder alone; give it by --vae beside a model",
+    ),
+    (
+        "decoder.conv_in.weight",
+        "an autoencoder alone; give it by --vae beside a model",
+    ),
+    ("text_model.", "a text encoder alone"),
+    ("cond_stage_model.", "a text encoder alone"),
+    (
+        "down_blocks.",
+        "a U-Net in diffusers' names, which is read as a part of a folder, unet/diffusion_pytorch_model.safetensors",
+    ),
+    ("emb_params", "a textual inversion, not a model"),
+    ("string_to_param", "a textual inversion, not a model"),
+    ("string_to_token", "a textual inversion, not a model"),
+];
+
+/// Refuses a file that is no checkpoint of Stable Diffusion 1, and says what it is instead.
+pub(super) fn check(path: &Path, tensors: &BTreeMap<String, TensorInfo>) -> Result<()> {
+    let has = |start: &str| {
+        tensors
+            .range(start.to_owned()..)
+            .next()
+            .is_some_and(|(name, _)| name.starts_with(start))
+    };
+    let is_unet = has("model.diffusion_model.input_blocks.0.0.weight");
+    let described = KINDS
+        .iter()
+        // What comes with a U-Net is no other kind of file, but the first two, which are of other text encoders.
+        .enumerate()
+        .find(|(index, (start, _))| has(start) && (!is_unet || *index < 2))
+        .map(|(_, (_, what))| (*what).to_owned());
+    if is_unet && described.is_none() {
+        let encoder = prefix(Component::TextEncoder);
+        if has(encoder) {
+            return Ok(());
+        }
+        let reason =
+            format!("holds a U-Net and no text encoder, whose weights are called {encoder}…");
+        return Err(Error::checkpoint(path, reason));
+    }
+    let what = if tensors.keys().any(|name| is_lora_key(name)) {
+        "a file of low-rank adaptations; give it by --lora beside a model".to_owned()
+    } else {
+        described.unwrap_or_else(|| {
+            let first = tensors.keys().next().map_or("nothing", String::as_str);
+            format!("something else: of the weights of a U-Net, model.diffusion_model.…, it has none, but {first}")
+        })
+    };
+    Err(Error::checkpoint(path, format!("is {what}")))
+}

@@ -1,0 +1,126 @@
+//! Adding an adaptation to one tensor.
+
+use burn::tensor::Device;
+use ip2p_core::{Error, Result};
+
+use super::{Lora, Magnitude, into_numbers, numbers, open};
+
+/// What a file adds to one tensor of a network.
+#[derive(Debug, Clone)]
+pub(crate) struct Patch {
+    pub(super) lora: Lora,
+    /// Index of the layer.
+    pub(super) layer: usize,
+    pub(super) target: Target,
+}
+
+/// Which tensor of the layer it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The weight, of which only the first inputs are adapted if there is a number.
+    Weight {
+        inputs: Option<usize>,
+    },
+    Bias,
+}
+
+impl Patch {
+    /// Adds to `sum` what the adaptation makes of `base`, the tensor as the checkpoint has it, in PyTorch's layout with `rows`
+    /// outputs.
+    ///
+    /// Every adaptation is of the checkpoint's own weights: in which order several are added does not matter.
+    pub(crate) fn add(
+        &self,
+        base: &[f32],
+        rows: usize,
+        sum: &mut [f32],
+        device: &Device,
+    ) -> Result<()> {
+        let opened = &self.lora.0;
+        let layer = &opened.layers[self.layer];
+        let mut file = open(&opened.path)?;
+        let mut read = |info: &_| numbers(&opened.path, &mut file, info);
+        let inputs = match self.target {
+            Target::Bias => {
+                if let Some(bias) = &layer.bias {
+                    add_scaled(sum, &read(&bias.info)?, opened.weight * bias.scale);
+                }
+                return Ok(());
+            }
+            Target::Weight { inputs } => inputs,
+        };
+        let Some(factors) = &layer.factors else {
+            return Ok(());
+        };
+        let mut delta = into_numbers(&factors.multiply(&mut read, device)?.into_data())?;
+        if let Some(adapted) = inputs {
+            delta = widened(&delta, adapted, base.len() / rows.max(1));
+        }
+        if let Some(magnitude) = &layer.magnitude {
+            let lengths = read(&magnitude.info)?;
+            scale(&mut delta, layer.scale);
+            decompose(base, &mut delta, &lengths, rows, magnitude);
+            add_scaled(sum, &delta, opened.weight);
+        } else {
+            add_scaled(sum, &delta, opened.weight * layer.scale);
+        }
+        if sum.iter().all(|number| number.is_finite()) {
+            return Ok(());
+        }
+        let reason = format!("makes layer {} infinite or no number", layer.name);
+        Err(Error::checkpoint(&opened.path, reason))
+    }
+}
+
+/// The factor is rounded to `f32` once, as PyTorch does.
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn add_scaled(sum: &mut [f32], delta: &[f32], factor: f64) {
+    let factor = factor as f32;
+    for (sum, delta) in sum.iter_mut().zip(delta) {
+        *sum += factor * delta;
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn scale(delta: &mut [f32], factor: f64) {
+    let factor = factor as f32;
+    for number in delta {
+        *number *= factor;
+    }
+}
+
+/// Rows of `adapted` numbers as rows of `columns`, with zeros behind.
+fn widened(delta: &[f32], adapted: usize, columns: usize) -> Vec<f32> {
+    let mut wide = vec![0.0; delta.len() / adapted * columns];
+    for (wide, narrow) in wide
+        .chunks_exact_mut(columns)
+        .zip(delta.chunks_exact(adapted))
+    {
+        wide[..adapted].copy_from_slice(narrow);
+    }
+    wide
+}
+
+/// `DoRA`: the sum of weight and difference has the direction, `lengths` the lengths; `delta` becomes the difference to `base`.
+fn decompose(base: &[f32], delta: &mut [f32], lengths: &[f32], rows: usize, magnitude: &Magnitude) {
+    let columns = base.len() / rows.max(1);
+    // Which length a number has: that of its output, or of its input, behind which a convolution's pixels lie.
+    let pixels = columns / lengths.len().max(1);
+    let index = |i: usize| {
+        if magnitude.is_per_input {
+            i % columns / pixels
+        } else {
+            i / columns
+        }
+    };
+    let mut squares = vec![0.0_f64; lengths.len()];
+    for (i, (base, delta)) in base.iter().zip(delta.iter()).enumerate() {
+        squares[index(i)] += f64::from(base + delta).powi(2);
+    }
+    for (i, (base, delta)) in base.iter().zip(delta.iter_mut()).enumerate() {
+        let at = index(i);
+        #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let factor = (f64::from(lengths[at]) / squares[at].sqrt()) as f32;
+        *delta = (*base + *delta) * factor - base;
+    }
+}
