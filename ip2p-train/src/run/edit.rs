@@ -36,6 +36,8 @@ pub struct EditTraining {
     tokenizer: Tokenizer,
     schedule: NoiseSchedule,
     checkpoint: Checkpoint,
+    /// What the networks ask that the sides of pictures are multiples of.
+    size_step: u32,
     /// Where the networks are; it has autodiff.
     device: Device,
 }
@@ -61,6 +63,7 @@ impl EditTraining {
             tokenizer: start.tokenizer,
             schedule: start.schedule,
             checkpoint: start.checkpoint,
+            size_step: start.size_step,
             device: start.device,
         })
     }
@@ -118,7 +121,8 @@ impl EditTraining {
             tokenizer: &tokenizer,
             text_encoder: (!run.train_text_encoder).then_some(&text_encoder),
         };
-        let mut pool = Pool::new(source, encoders, run.pool, &self.device)?;
+        let buckets = run.pool.buckets(self.size_step)?;
+        let mut pool = Pool::new(source, encoders, run.pool, buckets, &self.device)?;
         while self.trainer.steps_done() < last.min(run.trainer.steps) {
             let started = Instant::now();
             let step = self.trainer.steps_done();

@@ -113,6 +113,15 @@ impl EditRun {
             let expected = format!("a multiple of {step}, as the networks ask for");
             return Err(Error::setting("pool.size", expected, pool.size));
         }
+        if let Some(found) = pool.bucket_step
+            && (found == 0 || !found.is_multiple_of(step) || !pool.size.is_multiple_of(found))
+        {
+            let expected = format!(
+                "a multiple of {step}, as the networks ask for, that pool.size {} is a multiple of",
+                pool.size
+            );
+            return Err(Error::setting("pool.bucket_step", expected, found));
+        }
         let prediction = model.profile().prediction;
         if self.loss.prediction != prediction {
             // As the file spells them.

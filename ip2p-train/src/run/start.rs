@@ -23,6 +23,8 @@ pub(super) struct Start {
     pub(super) schedule: NoiseSchedule,
     /// The checkpoint, as that of the networks.
     pub(super) checkpoint: Checkpoint,
+    /// What the networks ask that the sides of pictures are multiples of.
+    pub(super) size_step: u32,
     /// Where the networks are.
     pub(super) device: Device,
 }
@@ -51,6 +53,7 @@ impl Start {
             tokenizer: checkpoint.tokenizer()?,
             schedule: NoiseSchedule::new(model.profile())?,
             checkpoint: widened.checkpoint,
+            size_step: model.size_step().required,
             device,
         })
     }

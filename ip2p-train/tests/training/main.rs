@@ -1,6 +1,7 @@
 //! Trainings of a tiny network.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod buckets;
 mod checkpointing;
 mod frozen;
 mod lora;
@@ -33,6 +34,7 @@ fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
             shards: 2,
             stride: 4,
             size: 32,
+            bucket_step: None,
         },
         loss: serde_json::from_str(r#"{"prediction": "v_prediction", "condition_dropout": 0.05}"#)
             .unwrap(),
