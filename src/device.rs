@@ -35,7 +35,8 @@ pub const DEVICES: &[&str] = &[
 ///
 /// # Errors
 ///
-/// [`Error::Device`] if the name is unknown or this build does not have it, or if the index is no number.
+/// [`Error::Device`] if the name is unknown or this build does not have it, if the index is no number, or if the other machine
+/// does not answer.
 ///
 /// # Examples
 ///
@@ -64,7 +65,7 @@ pub fn device_by_name(name: &str) -> Result<Device> {
 fn parse_index(name: &str, index: &str) -> Result<usize> {
     index.parse().map_err(|_| Error::Device {
         device: name.to_owned(),
-        reason: "what follows the colon must be a number, as in wgpu:0".into(),
+        reason: "the index of a device must be a number, as in wgpu:0".into(),
     })
 }
 
@@ -102,7 +103,8 @@ fn gpu(index: Option<usize>) -> DeviceKind {
 }
 
 /// The tensor type of a precision.
-pub(crate) fn dtype(precision: Precision) -> FloatDType {
+#[must_use]
+pub fn dtype(precision: Precision) -> FloatDType {
     match precision {
         Precision::F16 => FloatDType::F16,
         Precision::Bf16 => FloatDType::BF16,
@@ -115,7 +117,7 @@ pub(crate) fn dtype(precision: Precision) -> FloatDType {
 /// # Errors
 ///
 /// [`Error::Device`] that names the precisions that it has.
-pub(crate) fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
     let has = |precision: &Precision| device.supports_dtype(dtype(*precision));
     if has(&precision) {
         return Ok(());

@@ -67,7 +67,7 @@ pub use {
 };
 
 #[doc(inline)]
-pub use self::device::{DEVICES, device_by_name};
+pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,

@@ -266,9 +266,10 @@ pub(crate) struct TrainArgs {
     #[arg(value_name = "RUN.json", value_hint = ValueHint::FilePath, required = true)]
     pub(crate) run: Option<PathBuf>,
 
-    /// Where to compute: flex (the CPU), wgpu, cuda...
-    #[arg(long, default_value = "flex")]
-    pub(crate) device: String,
+    /// Where to compute: flex (the CPU), wgpu, cuda... Several, with commas between them, share the batches of each step; the
+    /// weights are on the first.
+    #[arg(long, default_value = "flex", value_delimiter = ',')]
+    pub(crate) device: Vec<String>,
 
     /// Show no progress.
     #[arg(long)]

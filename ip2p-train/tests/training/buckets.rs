@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -54,7 +55,9 @@ fn bucketed(output: &Path) -> EditRun {
 
 fn train(run: EditRun, source: &dyn Source, until: u64) -> EditTraining {
     let mut training = EditTraining::open(run, &Device::flex()).unwrap();
-    training.train_until(until, source, &mut |_| ()).unwrap();
+    training
+        .train_until(until, source, &mut |_| ControlFlow::Continue(()))
+        .unwrap();
     training
 }
 
