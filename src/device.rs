@@ -26,12 +26,17 @@ pub const DEVICES: &[&str] = &[
     "cuda",
     #[cfg(feature = "rocm")]
     "rocm",
+    #[cfg(feature = "remote")]
+    "remote:HOST:PORT",
 ];
 
 /// The device of this name: that of a cargo feature, and after a colon which one of several, counted from 0.
 ///
 /// `flex` is the CPU. Of the devices of wgpu, Vulkan, Metal and WebGPU an index means a discrete GPU; without one the
 /// best that there is. The device itself is first used when something is computed on it.
+///
+/// `remote:HOST:PORT` is the first device that the machine lends which serves there, `remote:HOST:PORT/1` the second. It is connected
+/// to at once, over WebSocket, which is unencrypted: for a network that is trusted.
 ///
 /// # Errors
 ///
@@ -46,6 +51,10 @@ pub const DEVICES: &[&str] = &[
 /// # Ok::<(), ip2p::Error>(())
 /// ```
 pub fn device_by_name(name: &str) -> Result<Device> {
+    #[cfg(feature = "remote")]
+    if let Some(address) = name.strip_prefix("remote:") {
+        return remote(name, address);
+    }
     let (kind, index) = match name.split_once(':') {
         None => (name, None),
         Some((kind, index)) => (kind, Some(parse_index(name, index)?)),
@@ -100,6 +109,18 @@ fn open(kind: &str, index: Option<usize>) -> Option<Device> {
 ))]
 fn gpu(index: Option<usize>) -> DeviceKind {
     index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)
+}
+
+#[cfg(feature = "remote")]
+fn remote(name: &str, address: &str) -> Result<Device> {
+    let (address, index) = match address.split_once('/') {
+        None => (address, 0),
+        Some((address, index)) => (address, parse_index(name, index)?),
+    };
+    crate::remote::connect(address, index).map_err(|reason| Error::Device {
+        device: name.to_owned(),
+        reason,
+    })
 }
 
 /// The tensor type of a precision.

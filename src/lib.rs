@@ -49,6 +49,7 @@
 //! | `wgpu` | `wgpu` | whichever of Vulkan, Metal, DirectX 12 and WebGPU there is |
 //! | `vulkan`, `metal`, `webgpu` | the same | that one |
 //! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
+//! | `remote` | `remote:HOST:PORT` | a device of another machine, over WebSocket |
 //!
 //! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
@@ -58,6 +59,8 @@ mod editor;
 mod named;
 mod options;
 mod record;
+#[cfg(feature = "remote")]
+mod remote;
 mod settings;
 
 #[doc(no_inline)]
@@ -74,6 +77,9 @@ pub use self::editor::{
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, OutputSize};
+#[cfg(feature = "remote")]
+#[doc(inline)]
+pub use self::remote::lend;
 pub use burn::tensor::Device;
 pub use ip2p_core::{
     CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,

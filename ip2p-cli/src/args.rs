@@ -281,6 +281,18 @@ pub(crate) struct TrainArgs {
 pub(crate) enum TrainCommand {
     /// Measure how well a model edits what it has never seen, and print the table.
     Eval(EvalArgs),
+    /// Lend this machine's devices to trainings and edits on others, as `--device remote:HOST:PORT`, until Ctrl-C.
+    ///
+    /// Anyone who reaches the port can compute here, and what is sent is not encrypted: for a network that is trusted.
+    #[cfg(feature = "remote")]
+    Lend {
+        /// The devices, with commas between them: remote:HOST:PORT is the first, remote:HOST:PORT/1 the second.
+        #[arg(long, default_value = "flex", value_delimiter = ',')]
+        device: Vec<String>,
+        /// The port to listen on.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
     /// Learn a small tokenizer from the sentences of the drawn scenes and the effects.
     Tokenizer {
         /// The folder to write the tokenizer to, in files as transformers reads them.

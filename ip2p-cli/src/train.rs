@@ -31,6 +31,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
             println!("{}", folder.display());
             Ok(())
         }
+        #[cfg(feature = "remote")]
+        Some(TrainCommand::Lend { device, port }) => lend(device, *port),
         None => train(args),
     }
 }
@@ -70,6 +72,14 @@ fn train(args: &TrainArgs) -> Result<()> {
 
 fn devices(names: &[String]) -> Result<Vec<Device>> {
     names.iter().map(|name| device_by_name(name)).collect()
+}
+
+/// Lends devices until Ctrl-C.
+#[cfg(feature = "remote")]
+fn lend(names: &[String], port: u16) -> Result<()> {
+    let devices = devices(names)?;
+    tell(&format!("lending {} on port {port}", names.join(", ")));
+    ip2p::lend(devices, port)
 }
 
 fn eval(args: &EvalArgs) -> Result<()> {
