@@ -274,6 +274,11 @@ pub(crate) struct TrainArgs {
     /// Show no progress.
     #[arg(long)]
     pub(crate) quiet: bool,
+
+    /// Show a bar where there would be a dashboard.
+    #[cfg(feature = "tui")]
+    #[arg(long)]
+    pub(crate) no_tui: bool,
 }
 
 /// What else there is to do with training.

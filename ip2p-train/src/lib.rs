@@ -32,6 +32,8 @@
 pub mod adamw;
 pub mod autoencoder;
 mod check;
+#[cfg(feature = "tui")]
+pub mod dashboard;
 pub mod edit;
 pub mod ema;
 pub mod eval;

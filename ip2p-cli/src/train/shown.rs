@@ -1,4 +1,4 @@
-//! How a training is shown: a bar on a terminal, lines elsewhere.
+//! How a training is shown: a dashboard or a bar on a terminal, lines elsewhere.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use ip2p_train::StepReport;
+#[cfg(feature = "tui")]
+use ip2p_train::dashboard::Dashboard;
 
 use crate::args::TrainArgs;
 use crate::exit::tell;
@@ -16,6 +18,9 @@ const LINE_EVERY: u64 = 50;
 /// A training as its user sees it.
 #[derive(Debug)]
 pub(super) enum Shown {
+    /// burn-train's, where standard output is a terminal.
+    #[cfg(feature = "tui")]
+    Dashboard(Dashboard),
     /// A bar on standard error, or lines if that is no terminal.
     Lines(Lines),
     /// Not at all.
@@ -27,12 +32,18 @@ impl Shown {
         if args.quiet {
             return Self::Quiet;
         }
+        #[cfg(feature = "tui")]
+        if !args.no_tui && std::io::stdout().is_terminal() {
+            return Self::Dashboard(Dashboard::new("training", steps));
+        }
         Self::Lines(Lines::new(steps))
     }
 
     /// Shows a step; breaks if the user has asked to stop.
     pub(super) fn step(&mut self, report: &StepReport) -> ControlFlow<()> {
         match self {
+            #[cfg(feature = "tui")]
+            Self::Dashboard(dashboard) => return dashboard.show(report),
             Self::Lines(lines) => lines.step(report),
             Self::Quiet => {}
         }
