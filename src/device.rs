@@ -26,6 +26,8 @@ pub const DEVICES: &[&str] = &[
     "cuda",
     #[cfg(feature = "rocm")]
     "rocm",
+    #[cfg(feature = "remote")]
+    "remote:HOST:PORT",
 ];
 
 /// The device of this name: that of a cargo feature, and after a colon which one of several, counted from 0.
@@ -33,9 +35,13 @@ pub const DEVICES: &[&str] = &[
 /// `flex` is the CPU. Of the devices of wgpu, Vulkan, Metal and WebGPU an index means a discrete GPU; without one the
 /// best that there is. The device itself is first used when something is computed on it.
 ///
+/// `remote:HOST:PORT` is the first device that the machine lends which serves there, `remote:HOST:PORT/1` the second. It is connected
+/// to at once, over WebSocket, which is unencrypted: for a network that is trusted.
+///
 /// # Errors
 ///
-/// [`Error::Device`] if the name is unknown or this build does not have it, or if the index is no number.
+/// [`Error::Device`] if the name is unknown or this build does not have it, if the index is no number, or if the other machine
+/// does not answer.
 ///
 /// # Examples
 ///
@@ -45,6 +51,10 @@ pub const DEVICES: &[&str] = &[
 /// # Ok::<(), ip2p::Error>(())
 /// ```
 pub fn device_by_name(name: &str) -> Result<Device> {
+    #[cfg(feature = "remote")]
+    if let Some(address) = name.strip_prefix("remote:") {
+        return remote(name, address);
+    }
     let (kind, index) = match name.split_once(':') {
         None => (name, None),
         Some((kind, index)) => (kind, Some(parse_index(name, index)?)),
@@ -64,7 +74,7 @@ pub fn device_by_name(name: &str) -> Result<Device> {
 fn parse_index(name: &str, index: &str) -> Result<usize> {
     index.parse().map_err(|_| Error::Device {
         device: name.to_owned(),
-        reason: "what follows the colon must be a number, as in wgpu:0".into(),
+        reason: "the index of a device must be a number, as in wgpu:0".into(),
     })
 }
 
@@ -101,8 +111,21 @@ fn gpu(index: Option<usize>) -> DeviceKind {
     index.map_or(DeviceKind::DefaultDevice, DeviceKind::DiscreteGpu)
 }
 
+#[cfg(feature = "remote")]
+fn remote(name: &str, address: &str) -> Result<Device> {
+    let (address, index) = match address.split_once('/') {
+        None => (address, 0),
+        Some((address, index)) => (address, parse_index(name, index)?),
+    };
+    crate::remote::connect(address, index).map_err(|reason| Error::Device {
+        device: name.to_owned(),
+        reason,
+    })
+}
+
 /// The tensor type of a precision.
-pub(crate) fn dtype(precision: Precision) -> FloatDType {
+#[must_use]
+pub fn dtype(precision: Precision) -> FloatDType {
     match precision {
         Precision::F16 => FloatDType::F16,
         Precision::Bf16 => FloatDType::BF16,
@@ -115,7 +138,7 @@ pub(crate) fn dtype(precision: Precision) -> FloatDType {
 /// # Errors
 ///
 /// [`Error::Device`] that names the precisions that it has.
-pub(crate) fn check_precision(device: &Device, precision: Precision) -> Result<()> {
+pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
     let has = |precision: &Precision| device.supports_dtype(dtype(*precision));
     if has(&precision) {
         return Ok(());

@@ -51,6 +51,7 @@
 //! | `wgpu` | `wgpu` | whichever of Vulkan, Metal, DirectX 12 and WebGPU there is |
 //! | `vulkan`, `metal`, `webgpu` | the same | that one |
 //! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
+//! | `remote` | `remote:HOST:PORT` | a device of another machine, over WebSocket |
 //!
 //! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
@@ -61,6 +62,8 @@ mod editor;
 mod named;
 mod options;
 mod record;
+#[cfg(feature = "remote")]
+mod remote;
 mod session;
 mod settings;
 
@@ -73,13 +76,16 @@ pub use {
 #[doc(inline)]
 pub use self::chain::split_edits;
 #[doc(inline)]
-pub use self::device::{DEVICES, device_by_name};
+pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
+#[cfg(feature = "remote")]
+#[doc(inline)]
+pub use self::remote::lend;
 #[doc(inline)]
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;

@@ -257,13 +257,19 @@ pub(crate) struct TrainArgs {
     #[arg(value_name = "RUN.json", value_hint = ValueHint::FilePath, required = true)]
     pub(crate) run: Option<PathBuf>,
 
-    /// Where to compute: flex (the CPU), wgpu, cuda...
-    #[arg(long, default_value = "flex")]
-    pub(crate) device: String,
+    /// Where to compute: flex (the CPU), wgpu, cuda... Several, with commas between them, share the batches of each step; the
+    /// weights are on the first.
+    #[arg(long, default_value = "flex", value_delimiter = ',')]
+    pub(crate) device: Vec<String>,
 
     /// Show no progress.
     #[arg(long)]
     pub(crate) quiet: bool,
+
+    /// Show a bar where there would be a dashboard.
+    #[cfg(feature = "tui")]
+    #[arg(long)]
+    pub(crate) no_tui: bool,
 }
 
 /// What else there is to do with training.
@@ -271,6 +277,18 @@ pub(crate) struct TrainArgs {
 pub(crate) enum TrainCommand {
     /// Measure how well a model edits what it has never seen, and print the table.
     Eval(EvalArgs),
+    /// Lend this machine's devices to trainings and edits on others, as `--device remote:HOST:PORT`, until Ctrl-C.
+    ///
+    /// Anyone who reaches the port can compute here, and what is sent is not encrypted: for a network that is trusted.
+    #[cfg(feature = "remote")]
+    Lend {
+        /// The devices, with commas between them: remote:HOST:PORT is the first, remote:HOST:PORT/1 the second.
+        #[arg(long, default_value = "flex", value_delimiter = ',')]
+        device: Vec<String>,
+        /// The port to listen on.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
     /// Learn a small tokenizer from the sentences of the drawn scenes and the effects.
     Tokenizer {
         /// The folder to write the tokenizer to, in files as transformers reads them.

@@ -1,10 +1,13 @@
 //! `ip2p train`: training a model and measuring one.
 
-use std::io::IsTerminal;
-use std::time::Duration;
+mod shown;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use ip2p::{Editor, Result, device_by_name};
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use indicatif::ProgressBar;
+use ip2p::{Device, Editor, Error, Result, device_by_name};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene::Scenes;
 use ip2p_data::{Phrasing, Source, effect};
@@ -12,11 +15,10 @@ use ip2p_train::eval::{EvalOptions, evaluate, evaluate_where};
 use ip2p_train::run::Run;
 use ip2p_train::tokenizer;
 
+use self::shown::Shown;
 use crate::args::{EvalArgs, TrainArgs, TrainCommand};
+use crate::edit::stop_on_ctrl_c;
 use crate::exit::tell;
-
-/// Steps from one line of a log to the next, where there is no terminal.
-const LINE_EVERY: u64 = 50;
 
 /// How many broken records are named.
 const SHOWN: usize = 20;
@@ -29,6 +31,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
             println!("{}", folder.display());
             Ok(())
         }
+        #[cfg(feature = "remote")]
+        Some(TrainCommand::Lend { device, port }) => lend(device, *port),
         None => train(args),
     }
 }
@@ -36,38 +40,23 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
 fn train(args: &TrainArgs) -> Result<()> {
     let path = args.run.as_ref().expect("clap asks for it");
     let run = Run::read(path)?;
-    let device = device_by_name(&args.device)?;
+    let devices = devices(&args.device)?;
     for note in run.notes()? {
         tell(&note);
     }
-    let bar = bar(run.steps(), args.quiet);
-    // What is shown is the mean since it was last shown: the loss of one step jumps with its noise levels.
-    let (mut sum, mut count) = (0.0, 0.0);
-    let skipped = run.train(&device, &mut |report| {
-        sum += report.loss;
-        count += 1.0;
-        bar.set_position(report.step + 1);
-        if !(report.step + 1).is_multiple_of(LINE_EVERY) {
-            return;
+    let stop = stop_on_ctrl_c();
+    let mut shown = Shown::new(args, run.steps());
+    let trained = run.train(&devices, &mut |report| {
+        if stop.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
         }
-        let line = format!(
-            "loss {:.5}, gradient {:.2}, learning rate {:.1e}",
-            sum / count,
-            report.grad_norm,
-            report.learning_rate
-        );
-        (sum, count) = (0.0, 0.0);
-        if bar.is_hidden() && !args.quiet {
-            tell(&format!(
-                "step {} of {}: {line}",
-                report.step + 1,
-                run.steps()
-            ));
-        } else {
-            bar.set_message(line);
-        }
-    })?;
-    bar.finish();
+        shown.step(report)
+    });
+    drop(shown);
+    if matches!(trained, Err(Error::Stopped)) {
+        tell("its state is saved; the same command goes on");
+    }
+    let skipped = trained?;
     if !skipped.is_empty() {
         tell(&format!(
             "{} broken records or pictures were passed over:",
@@ -81,15 +70,16 @@ fn train(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn bar(length: u64, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:24} {pos} of {len}, {per_sec}, {eta} left  {msg}";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    let bar = ProgressBar::new(length).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+fn devices(names: &[String]) -> Result<Vec<Device>> {
+    names.iter().map(|name| device_by_name(name)).collect()
+}
+
+/// Lends devices until Ctrl-C.
+#[cfg(feature = "remote")]
+fn lend(names: &[String], port: u16) -> Result<()> {
+    let devices = devices(names)?;
+    tell(&format!("lending {} on port {port}", names.join(", ")));
+    ip2p::lend(devices, port)
 }
 
 fn eval(args: &EvalArgs) -> Result<()> {
@@ -113,7 +103,7 @@ fn eval(args: &EvalArgs) -> Result<()> {
     };
     bar.finish_and_clear();
     if let Some(path) = &args.output {
-        std::fs::write(path, &table).map_err(|error| ip2p::Error::io(path, error))?;
+        std::fs::write(path, &table).map_err(|error| Error::io(path, error))?;
     }
     print!("{table}");
     Ok(())

@@ -7,6 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::folder::Buckets;
+
 /// What an edit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -144,6 +146,12 @@ pub struct Example {
 pub trait Source: Send + Sync + fmt::Debug {
     /// Example `index`, `size` pixels wide and high: the same whenever it is asked for.
     fn example(&self, index: u64, size: u32) -> Example;
+
+    /// Example `index` in the one of these sizes that is nearest to its own shape; a source whose pictures have none gives the
+    /// square, which is the default.
+    fn example_in(&self, index: u64, buckets: &Buckets) -> Example {
+        self.example(index, buckets.resolution())
+    }
 
     /// What was found broken up to now and passed over, each by its name with the reason.
     fn skipped(&self) -> Vec<String> {

@@ -27,6 +27,21 @@ pub(crate) fn within(name: &'static str, value: f64, least: f64, most: f64) -> R
 
 /// # Errors
 ///
+/// [`Error::InvalidSetting`] if a step has fewer batches than there are devices.
+pub(crate) fn batch_for_each(options: &TrainerOptions, devices: usize) -> Result<()> {
+    if options.accumulate >= devices {
+        return Ok(());
+    }
+    let expected = format!("at least {devices}, a batch for each device");
+    Err(Error::setting(
+        "trainer.accumulate",
+        expected,
+        options.accumulate,
+    ))
+}
+
+/// # Errors
+///
 /// [`Error::InvalidSetting`] that names the first setting that makes no sense.
 pub(crate) fn trainer(options: &TrainerOptions) -> Result<()> {
     at_least_one(&[

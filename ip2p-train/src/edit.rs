@@ -103,6 +103,19 @@ pub struct EditBatch {
     pub sentences: Sentences,
 }
 
+impl EditBatch {
+    /// The batch on another device.
+    #[must_use]
+    pub fn to_device(self, device: &Device) -> Self {
+        Self {
+            image_latents: self.image_latents.to_device(device),
+            latents: self.latents.to_device(device),
+            mask: self.mask.to_device(device),
+            sentences: self.sentences.to_device(device),
+        }
+    }
+}
+
 /// The sentences of a batch, and the empty one that takes the place of those that are dropped.
 #[derive(Debug, Clone)]
 pub enum Sentences {
@@ -123,6 +136,19 @@ pub enum Sentences {
 }
 
 impl Sentences {
+    fn to_device(self, device: &Device) -> Self {
+        match self {
+            Self::Ids { each, empty } => Self::Ids {
+                each: each.to_device(device),
+                empty: empty.to_device(device),
+            },
+            Self::Contexts { each, empty } => Self::Contexts {
+                each: each.to_device(device),
+                empty: empty.to_device(device),
+            },
+        }
+    }
+
     /// The contexts that the U-Net attends to, `[batch, tokens, width]`, dropped sentences emptied.
     fn contexts(&self, text_encoder: &CLIPTextModel, kept: &[Kept]) -> Tensor<3> {
         let keeps: Vec<f32> = kept

@@ -15,13 +15,20 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::check;
+use crate::edit::EditNetworks;
 use crate::parameters;
 
 /// What the seed of the first factors differs by from that of the training.
 const FACTORS: u64 = 0x10_2A;
+
+/// What the seed of those of the text encoder differs by from that of the U-Net's.
+const OF_TEXT: u64 = 0x7E << 32;
+
+/// Shapes and bytes of factors by their keys.
+type Factors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 
 /// Which matrices are adapted, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,8 +38,10 @@ pub struct LoraOptions {
     pub rank: usize,
     /// The product counts `alpha / rank`: default as much as the rank.
     pub alpha: Option<f64>,
-    /// The layers, linear or convolutions, by the ends of their names in diffusers: default the matrices of attention.
+    /// The U-Net's layers, linear or convolutions, by the ends of their names in diffusers: default the matrices of attention.
     pub target_modules: Vec<String>,
+    /// The same of the text encoder, if that learns too: default the matrices of attention.
+    pub text_encoder_target_modules: Vec<String>,
 }
 
 impl Default for LoraOptions {
@@ -41,6 +50,9 @@ impl Default for LoraOptions {
             rank: 4,
             alpha: None,
             target_modules: ["to_q", "to_k", "to_v", "to_out.0"].map(Into::into).into(),
+            text_encoder_target_modules: ["q_proj", "k_proj", "v_proj", "out_proj"]
+                .map(Into::into)
+                .into(),
         }
     }
 }
@@ -58,11 +70,15 @@ impl LoraOptions {
         check::at_least_one(&[
             ("lora.rank", self.rank as u64),
             ("lora.target_modules", self.target_modules.len() as u64),
+            (
+                "lora.text_encoder_target_modules",
+                self.text_encoder_target_modules.len() as u64,
+            ),
         ])?;
         check::within("lora.alpha", self.alpha(), f64::MIN_POSITIVE, f64::MAX)
     }
 
-    /// Whether a layer of this name in diffusers is adapted: PEFT's rule.
+    /// Whether a layer of the U-Net of this name in diffusers is adapted: PEFT's rule.
     #[must_use]
     pub fn adapts(&self, layer: &str) -> bool {
         self.target_modules
@@ -70,7 +86,22 @@ impl LoraOptions {
             .any(|target| is_target(target, layer))
     }
 
-    /// `module` with factors at the layers that are adapted, which alone require gradients.
+    /// The settings in one line, to be compared and shown.
+    pub(crate) fn summary(&self, train_text_encoder: bool) -> String {
+        let mut text = format!(
+            "rank {}, alpha {}, target_modules {}",
+            self.rank,
+            self.alpha(),
+            self.target_modules.join(" ")
+        );
+        if train_text_encoder {
+            text += ", text_encoder_target_modules ";
+            text += &self.text_encoder_target_modules.join(" ");
+        }
+        text
+    }
+
+    /// A U-Net with factors at the layers that are adapted, which alone require gradients.
     ///
     /// As in PEFT, A is drawn from a Kaiming-uniform distribution, `±1 / √fan_in`, and B is zero, so that the module computes what
     /// it computed.
@@ -78,18 +109,39 @@ impl LoraOptions {
     /// # Errors
     ///
     /// [`Error::InvalidSetting`] if a setting makes no sense, or a name is of no linear layer and no convolution.
-    pub fn attach<M: Module>(&self, module: M, seed: u64) -> Result<M> {
+    pub fn attach<M: Module>(&self, unet: M, seed: u64) -> Result<M> {
+        let targets = ("lora.target_modules", &self.target_modules[..]);
+        self.attach_to(unet, targets, seed)
+    }
+
+    /// As [`Self::attach`], a text encoder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::attach`].
+    pub fn attach_text_encoder<M: Module>(&self, text_encoder: M, seed: u64) -> Result<M> {
+        let targets = &self.text_encoder_target_modules[..];
+        let targets = ("lora.text_encoder_target_modules", targets);
+        self.attach_to(text_encoder, targets, seed ^ OF_TEXT)
+    }
+
+    fn attach_to<M: Module>(
+        &self,
+        module: M,
+        (setting, targets): (&'static str, &[String]),
+        seed: u64,
+    ) -> Result<M> {
         self.check()?;
         let names = parameter_names(&module);
         let layers = || names.iter().filter_map(|name| Some((name.layer()?, name)));
-        for target in &self.target_modules {
+        for target in targets {
             if !layers().any(|(layer, _)| is_target(target, layer)) {
                 let expected = "the names of linear layers or convolutions of the network";
-                return Err(Error::setting("lora.target_modules", expected, target));
+                return Err(Error::setting(setting, expected, target));
             }
         }
         let paths = layers()
-            .filter(|(layer, _)| self.adapts(layer))
+            .filter(|(layer, _)| targets.iter().any(|target| is_target(target, layer)))
             .map(|(_, name)| name.path.clone());
         Ok(module.apply_reparameterization(Attach {
             paths: paths.collect(),
@@ -99,9 +151,11 @@ impl LoraOptions {
         }))
     }
 
-    /// Writes the factors of a U-Net that [`Self::attach`] gave some, as diffusers' `load_lora_weights` reads them.
+    /// Writes the factors of the networks, as diffusers' `load_lora_weights` reads them: those of the U-Net and, if it has any, of the
+    /// text encoder.
     ///
-    /// A and B are `unet.<layer>.lora_A.weight` and `lora_B.weight` in PyTorch's layout; rank and alpha are in the metadata.
+    /// A and B are `unet.<layer>.lora_A.weight` and `lora_B.weight` in PyTorch's layout, or `text_encoder.text_model.<layer>…`;
+    /// rank and alpha are in the metadata.
     ///
     /// # Errors
     ///
@@ -110,10 +164,45 @@ impl LoraOptions {
     /// # Panics
     ///
     /// If a factor is not `f32`.
-    pub fn save<M: Module>(&self, unet: &M, path: impl AsRef<Path>) -> Result<()> {
-        let values = parameters::values(unet);
-        let mut tensors = BTreeMap::new();
-        for name in &parameter_names(unet) {
+    pub fn save(&self, networks: &EditNetworks, path: impl AsRef<Path>) -> Result<()> {
+        let mut tensors = self.factors(&networks.unet, "unet");
+        let of_text = self.factors(&networks.text_encoder, "text_encoder");
+        let mut settings = self.settings("unet", &self.target_modules);
+        if !of_text.is_empty() {
+            let modules = &self.text_encoder_target_modules;
+            settings.append(&mut self.settings("text_encoder", modules));
+        }
+        tensors.extend(of_text);
+        let views = tensors.iter().map(|(key, (shape, bytes))| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            (key, view.expect("as many bytes as the shape has"))
+        });
+        let metadata = HashMap::from([
+            ("format".to_owned(), "pt".to_owned()),
+            (
+                "lora_adapter_metadata".to_owned(),
+                Value::Object(settings).to_string(),
+            ),
+        ]);
+        let bytes = safetensors::serialize(views, Some(metadata))
+            .map_err(|error| Error::other("cannot put the factors together", error))?;
+        write_whole(path, &bytes)
+    }
+
+    /// What PEFT is told of the factors of a network.
+    fn settings(&self, network: &str, modules: &[String]) -> Map<String, Value> {
+        Map::from_iter([
+            (format!("{network}.r"), json!(self.rank)),
+            (format!("{network}.lora_alpha"), json!(self.alpha())),
+            (format!("{network}.target_modules"), json!(modules)),
+        ])
+    }
+
+    /// The factors of a network by their keys in the file: shape and bytes.
+    fn factors<M: Module>(&self, module: &M, network: &str) -> Factors {
+        let values = parameters::values(module);
+        let mut tensors = Factors::new();
+        for name in &parameter_names(module) {
             let factor = |factor: &str| values.get(&format!("{}.lora.{factor}", name.path));
             let (Some(layer), Some(a), Some(b)) = (name.layer(), factor("a"), factor("b")) else {
                 continue;
@@ -125,26 +214,11 @@ impl LoraOptions {
             {
                 let data = values.into_data();
                 assert_eq!(data.dtype(), DType::F32, "factors are f32");
-                let key = format!("unet.{layer}.lora_{factor}.weight");
+                let key = format!("{network}.{layer}.lora_{factor}.weight");
                 tensors.insert(key, (shape, data.as_bytes().to_vec()));
             }
         }
-        let views = tensors.iter().map(|(key, (shape, bytes))| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            (key, view.expect("as many bytes as the shape has"))
-        });
-        let settings = json!({
-            "unet.r": self.rank,
-            "unet.lora_alpha": self.alpha(),
-            "unet.target_modules": self.target_modules,
-        });
-        let metadata = HashMap::from([
-            ("format".to_owned(), "pt".to_owned()),
-            ("lora_adapter_metadata".to_owned(), settings.to_string()),
-        ]);
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|error| Error::other("cannot put the factors together", error))?;
-        write_whole(path, &bytes)
+        tensors
     }
 
     /// A and B of a layer in PyTorch's layout, from burn's two factors.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Device, FloatDType, Gradients, Tensor};
 
 /// Tensors by the path of the parameter that they belong to, each flattened and without a graph.
 pub type Named = BTreeMap<String, Tensor<1>>;
@@ -27,6 +27,33 @@ pub fn trained<M: Module>(module: &M) -> Named {
 #[must_use]
 pub fn gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Named {
     collect(module, Wanted::Gradients(gradients))
+}
+
+/// `module` with its parameters cast, as results of those of `module`: what is computed with them leaves its gradients there.
+#[must_use]
+pub fn cast<M: Module>(module: M, dtype: FloatDType) -> M {
+    module.map(&mut Cast(dtype))
+}
+
+struct Cast(FloatDType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, mapper) = parameter.consume();
+        Param::from_mapped_value(id, value.cast(self.0), mapper)
+    }
+}
+
+/// Where a module is, without autodiff.
+///
+/// # Panics
+///
+/// If it has no parameters.
+#[must_use]
+pub fn device<M: Module>(module: &M) -> Device {
+    let devices = module.devices();
+    let first = devices.first().expect("a module has parameters");
+    first.clone().without_autodiff()
 }
 
 /// What is collected of the parameters.

@@ -3,8 +3,11 @@
 //!
 //! A training step draws its batch from a window of shards that moves on: as the training goes, the oldest is forgotten and a
 //! new one made. Which window a step sees follows from the step alone, so a resumed training sees the same examples.
+//!
+//! Pictures have many shapes, and a batch has one: that of the first example that is drawn for it. Those of other shapes that are
+//! drawn after it are put back, so that every example of the window is as likely as any other, whatever its shape.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use half::f16;
@@ -14,6 +17,7 @@ use ip2p::Result;
 use ip2p::io::Tokenizer;
 use ip2p::models::clip::CLIPTextModel;
 use ip2p::models::vae::Autoencoder;
+use ip2p_data::folder::Buckets;
 use ip2p_data::{Example, Source};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -35,8 +39,21 @@ pub struct PoolOptions {
     pub shards: usize,
     /// Steps until the window moves by a shard: default 100.
     pub stride: u64,
-    /// The width and height of the pictures: default 256.
+    /// The width and height of the square pictures; others have about as many pixels. Default 256.
     pub size: u32,
+    /// What the sides of other shapes are multiples of: default what the networks ask for. The size itself for squares alone.
+    pub bucket_step: Option<u32>,
+}
+
+impl PoolOptions {
+    /// The sizes of the pictures, for networks that ask for multiples of `required`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Buckets::new`].
+    pub fn buckets(&self, required: u32) -> Result<Buckets> {
+        Buckets::new(self.size, self.bucket_step.unwrap_or(required))
+    }
 }
 
 impl Default for PoolOptions {
@@ -46,6 +63,7 @@ impl Default for PoolOptions {
             shards: 16,
             stride: 100,
             size: 256,
+            bucket_step: None,
         }
     }
 }
@@ -68,8 +86,31 @@ struct Shard {
     latents: Vec<f16>,
     /// How much of each latent pixel is edited.
     masks: Vec<f16>,
+    /// Where in these three each example is.
+    places: Vec<Place>,
     ids: Vec<i64>,
     contexts: Contexts,
+}
+
+/// The latent pixels of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    /// How many come before them in the shard.
+    first: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Place {
+    fn size(self) -> [usize; 2] {
+        [self.height, self.width]
+    }
+
+    /// The example's numbers, `channels` of them a pixel.
+    fn of<T>(self, numbers: &[T], channels: usize) -> &[T] {
+        let pixels = self.height * self.width;
+        &numbers[channels * self.first..channels * (self.first + pixels)]
+    }
 }
 
 /// What a frozen text encoder makes of a shard's sentences, of which many may be the same.
@@ -87,13 +128,15 @@ pub struct Pool<'a> {
     source: &'a dyn Source,
     encoders: Encoders<'a>,
     options: PoolOptions,
+    /// The sizes of the pictures.
+    buckets: Buckets,
     /// Where the batches are; its autodiff is that of the networks.
     device: Device,
     empty_ids: Vec<i64>,
     /// None if the text encoder learns.
     empty_context: Option<Vec<f16>>,
-    /// The shape of one example's latents.
-    shape: [usize; 3],
+    /// The numbers of a latent pixel.
+    channels: usize,
     first: u64,
     window: VecDeque<Shard>,
 }
@@ -102,7 +145,7 @@ pub struct Pool<'a> {
 type Pick<'a> = (&'a Shard, usize);
 
 impl<'a> Pool<'a> {
-    /// An empty window; it fills when the first batch is asked for.
+    /// An empty window; it fills when the first batch is asked for, with pictures of the sizes of `buckets`.
     ///
     /// Batches are made on `device`, which may have autodiff; the encoders are on one that has none.
     ///
@@ -113,6 +156,7 @@ impl<'a> Pool<'a> {
         source: &'a dyn Source,
         encoders: Encoders<'a>,
         options: PoolOptions,
+        buckets: Buckets,
         device: &Device,
     ) -> Result<Self> {
         let empty_ids = encoders.tokenizer.encode("")?.ids;
@@ -123,10 +167,11 @@ impl<'a> Pool<'a> {
             source,
             encoders,
             options,
+            buckets,
             device: device.clone(),
             empty_ids,
             empty_context,
-            shape: [0; 3],
+            channels: 0,
             first: 0,
             window: VecDeque::new(),
         })
@@ -140,16 +185,24 @@ impl<'a> Pool<'a> {
     pub fn batch(&mut self, step: u64, size: usize, seed: u64) -> Result<EditBatch> {
         self.move_to(step / self.options.stride)?;
         let mut rng = ip2p_data::rng(seed, step);
-        let picks: Vec<Pick<'_>> = (0..size)
-            .map(|_| {
-                let shard = &self.window[rng.random_range(0..self.window.len())];
-                (shard, rng.random_range(0..self.options.shard))
-            })
-            .collect();
-        let [c, h, w] = self.shape;
+        let mut picks: Vec<Pick<'_>> = Vec::with_capacity(size);
+        let [mut h, mut w] = [0; 2];
+        while picks.len() < size {
+            let shard = &self.window[rng.random_range(0..self.window.len())];
+            let at = rng.random_range(0..self.options.shard);
+            let found = shard.places[at].size();
+            if picks.is_empty() {
+                [h, w] = found;
+            }
+            if found == [h, w] {
+                picks.push((shard, at));
+            }
+        }
+        let c = self.channels;
         let planes = |count: usize, of: fn(&Shard) -> &[f16]| {
-            let length = count * h * w;
-            let each = picks.iter().map(|&(shard, at)| part(of(shard), at, length));
+            let each = picks
+                .iter()
+                .map(|&(shard, at)| shard.places[at].of(of(shard), count));
             Tensor::<4>::from_data(to_f32(each, [size, count, h, w]), &self.device)
         };
         Ok(EditBatch {
@@ -201,32 +254,27 @@ impl<'a> Pool<'a> {
     }
 
     fn make(&mut self, index: u64) -> Result<Shard> {
-        let (count, size) = (self.options.shard as u64, self.options.size);
+        let count = self.options.shard as u64;
         let indices: Vec<u64> = (index * count..(index + 1) * count).collect();
         let mut shard = Shard {
             image_latents: Vec::new(),
             latents: Vec::new(),
             masks: Vec::new(),
+            places: Vec::new(),
             ids: Vec::new(),
             contexts: Contexts::default(),
         };
         for indices in indices.chunks(BATCH) {
             let examples: Vec<Example> = indices
                 .par_iter()
-                .map(|&index| self.source.example(index, size))
+                .map(|&index| self.source.example_in(index, &self.buckets))
                 .collect();
             for example in &examples {
                 shard
                     .ids
                     .extend(self.encoders.tokenizer.encode(&example.instruction)?.ids);
             }
-            let inputs = examples.iter().map(|example| &example.input);
-            self.encode(inputs, &mut shard.image_latents);
-            let edited = examples.iter().map(|example| &example.edited);
-            self.encode(edited, &mut shard.latents);
-            for example in &examples {
-                shard.masks.extend(self.latent_mask(example.mask.as_ref()));
-            }
+            self.add_pictures(&examples, &mut shard);
         }
         if let Some(encoder) = self.encoders.text_encoder {
             shard.contexts = self.contexts(encoder, &shard.ids);
@@ -234,17 +282,35 @@ impl<'a> Pool<'a> {
         Ok(shard)
     }
 
-    /// How much of each latent pixel lies under a mask; all of it without one.
-    fn latent_mask(&self, mask: Option<&GrayImage>) -> Vec<f16> {
-        let [_, h, w] = self.shape;
-        let Some(mask) = mask else {
-            return vec![f16::ONE; h * w];
-        };
-        let side =
-            |pixels: usize| u32::try_from(pixels).expect("latents are smaller than pictures");
-        let small = resize(mask, side(w), side(h), FilterType::Triangle);
-        let share = |byte: &u8| f16::from_f32(f32::from(*byte) / 255.0);
-        small.as_raw().iter().map(share).collect()
+    /// Encodes the pictures of examples, those of one size side by side.
+    fn add_pictures(&mut self, examples: &[Example], shard: &mut Shard) {
+        let first = shard.places.len();
+        shard
+            .places
+            .resize(first + examples.len(), Place::default());
+        let mut alike: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
+        for (at, example) in examples.iter().enumerate() {
+            alike
+                .entry(example.input.dimensions())
+                .or_default()
+                .push(at);
+        }
+        for members in alike.values() {
+            let members = || members.iter().map(|&at| (at, &examples[at]));
+            let inputs = members().map(|(_, example)| &example.input);
+            let [height, width] = self.encode(inputs, &mut shard.image_latents);
+            let edited = members().map(|(_, example)| &example.edited);
+            self.encode(edited, &mut shard.latents);
+            for (at, example) in members() {
+                shard.places[first + at] = Place {
+                    first: shard.masks.len(),
+                    height,
+                    width,
+                };
+                let mask = latent_mask(example.mask.as_ref(), [height, width]);
+                shard.masks.extend(mask);
+            }
+        }
     }
 
     /// Encodes sentences, each once.
@@ -269,13 +335,30 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn encode<'b>(&mut self, pictures: impl Iterator<Item = &'b RgbImage>, into: &mut Vec<f16>) {
+    /// Encodes pictures of one size; returns the height and width of their latents.
+    fn encode<'b>(
+        &mut self,
+        pictures: impl Iterator<Item = &'b RgbImage>,
+        into: &mut Vec<f16>,
+    ) -> [usize; 2] {
         let device = self.device.clone().without_autodiff();
         let latents = self.encoders.vae.encode(to_tensor(pictures, &device));
         let [_, c, h, w] = latents.dims();
-        self.shape = [c, h, w];
+        self.channels = c;
         into.extend(to_f16(latents));
+        [h, w]
     }
+}
+
+/// How much of each latent pixel lies under a mask; all of it without one.
+fn latent_mask(mask: Option<&GrayImage>, [height, width]: [usize; 2]) -> Vec<f16> {
+    let Some(mask) = mask else {
+        return vec![f16::ONE; height * width];
+    };
+    let side = |pixels: usize| u32::try_from(pixels).expect("latents are smaller than pictures");
+    let small = resize(mask, side(width), side(height), FilterType::Triangle);
+    let share = |byte: &u8| f16::from_f32(f32::from(*byte) / 255.0);
+    small.as_raw().iter().map(share).collect()
 }
 
 /// The contexts of sentences of equal length, one after the other.

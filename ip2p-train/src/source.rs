@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ip2p::{Error, Result};
-use ip2p_data::folder::{Flips, Folder, FolderOptions, FolderSource, Split, View};
+use ip2p_data::folder::{Buckets, Flips, Folder, FolderOptions, FolderSource, Split, View};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene::Scenes;
 use ip2p_data::{Example, Source, rng};
@@ -155,8 +155,9 @@ struct Mixed {
     seed: u64,
 }
 
-impl Source for Mixed {
-    fn example(&self, index: u64, size: u32) -> Example {
+impl Mixed {
+    /// The source that example `index` is of.
+    fn of(&self, index: u64) -> &dyn Source {
         let total: f64 = self.sources.iter().map(|(share, _)| share).sum();
         let mut draw = rng(self.seed, index).random::<f64>() * total;
         let mut chosen = &self.sources[0].1;
@@ -167,7 +168,17 @@ impl Source for Mixed {
                 break;
             }
         }
-        chosen.example(index, size)
+        chosen.as_ref()
+    }
+}
+
+impl Source for Mixed {
+    fn example(&self, index: u64, size: u32) -> Example {
+        self.of(index).example(index, size)
+    }
+
+    fn example_in(&self, index: u64, buckets: &Buckets) -> Example {
+        self.of(index).example_in(index, buckets)
     }
 
     fn skipped(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use ip2p::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::ema::Ema;
+use crate::origin::Origin;
 use crate::parameters::{self, Named};
 use crate::trainer::Trainer;
 
@@ -54,23 +55,33 @@ impl<M: Module> Trainer<M> {
             ("step".to_owned(), self.step.to_string()),
             ("optimiser_time".to_owned(), time.to_string()),
             ("ema_updates".to_owned(), self.ema.updates().to_string()),
+            (
+                "origin".to_owned(),
+                serde_json::to_string(&self.origin).expect("text"),
+            ),
         ]);
         let bytes = safetensors::serialize(views, Some(metadata))
             .map_err(|error| Error::other("cannot put the training state together", error))?;
         write(path, &bytes)
     }
 
-    /// Goes on from a file that [`Self::save`] wrote of a training of the same parameters.
+    /// Goes on from a file that [`Self::save`] wrote of a training of the same origin and the same parameters.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, [`Error::Checkpoint`] if it is of other parameters or damaged.
+    /// [`Error::Io`] if the file cannot be read, [`Error::Checkpoint`] if it is of another origin or of other parameters, or
+    /// damaged.
     pub fn resume(mut self, path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
         let wrong = |reason: String| Error::checkpoint(path, reason);
         let (_, header) = SafeTensors::read_metadata(&bytes)
             .map_err(|error| wrong(format!("is no training state: {error}")))?;
+        if let Some(begun) = header.metadata().as_ref().and_then(|map| map.get("origin")) {
+            let begun: Origin = serde_json::from_str(begun)
+                .map_err(|error| wrong(format!("is no training state: {error}")))?;
+            self.origin.check(&begun, path)?;
+        }
         let count = |name: &str| {
             let text = header.metadata().as_ref().and_then(|map| map.get(name));
             let number = text.and_then(|text| text.parse::<u64>().ok());

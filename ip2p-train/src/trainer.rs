@@ -1,13 +1,18 @@
 //! One step of training, of any module: gradients, clipping, AdamW, the average of the weights.
+//!
+//! Several devices share the batches of a step as burn's own learner has them do (`MultiDeviceOptim::OptimMainDevice`): each has a
+//! replica of the module, and the gradients are added up on the first, whose optimiser makes the step.
 
 use std::thread::ScopedJoinHandle;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, FloatDType, Tensor};
+use ip2p::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::{AdamW, AdamWOptions};
 use crate::ema::Ema;
+use crate::origin::Origin;
 use crate::parameters::{self, Named};
 use crate::schedule::LearningRate;
 
@@ -67,6 +72,11 @@ pub struct Trainer<M> {
     pub(crate) optimiser: AdamW,
     pub(crate) ema: Ema,
     pub(crate) step: u64,
+    pub(crate) origin: Origin,
+    /// What the batches are computed in, if not in what the weights are.
+    inside: Option<FloatDType>,
+    /// The module on each further device.
+    replicas: Vec<M>,
 }
 
 impl<M: Module> Trainer<M> {
@@ -80,7 +90,35 @@ impl<M: Module> Trainer<M> {
             module,
             options,
             step: 0,
+            origin: Origin::default(),
+            inside: None,
+            replicas: Vec::new(),
         }
+    }
+
+    /// What its states are begun with: see [`Self::resume`].
+    #[must_use]
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// Computes the batches in this precision; the weights, their average and the optimiser stay `f32`.
+    ///
+    /// The losses must be scaled so that their gradients do not vanish in it, which in `bf16` none do that `f32` has.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.inside = (precision != Precision::F32).then(|| ip2p::dtype(precision));
+        self
+    }
+
+    /// Shares the batches of a step with further devices: batch `n` goes to device `n` modulo their number, the first is that of the
+    /// module.
+    #[must_use]
+    pub fn with_devices(mut self, further: &[Device]) -> Self {
+        let replica = |device| self.module.clone().fork(device);
+        self.replicas = further.iter().map(replica).collect();
+        self
     }
 
     /// The module as it is now.
@@ -109,6 +147,8 @@ impl<M: Module> Trainer<M> {
 
     /// Makes a step; `loss` is asked for the loss of each of its batches, counted from 0.
     ///
+    /// The module that it is given is on the device of the batch: see [`Self::with_devices`].
+    ///
     /// The batches run side by side, each on a thread of its own: while one does what cannot be divided, the others have the
     /// cores. Their gradients are added in order, so that the sum is always the same.
     ///
@@ -119,35 +159,18 @@ impl<M: Module> Trainer<M> {
     where
         M: Send + Sync,
     {
-        let batches = self.options.accumulate.max(1);
-        let run = |batch: usize| {
-            // Leaves of its own: graphs that share a leaf would wait for one another.
-            let module = parameters::map(self.module.clone(), |_, value| value);
-            let loss = loss(&module, batch) / batches as f64;
-            let gradients = parameters::gradients(&module, &mut loss.backward());
-            (f64::from(loss.into_scalar::<f32>()), gradients)
-        };
+        self.renew_replicas();
         let parts: Vec<(f64, Named)> = std::thread::scope(|scope| {
-            let run = &run;
-            let others: Vec<_> = (1..batches)
-                .map(|batch| scope.spawn(move || run(batch)))
+            let (this, loss) = (&*self, &loss);
+            let others: Vec<_> = (1..self.options.accumulate)
+                .map(|batch| scope.spawn(move || this.gradients(batch, loss)))
                 .collect();
-            let mut parts = vec![run(0)];
+            let mut parts = vec![this.gradients(0, loss)];
             let others = others.into_iter().map(ScopedJoinHandle::join);
             parts.extend(others.map(|part| part.expect("a loss does not panic")));
             parts
         });
-        let (mut total, mut gradients) = (0.0, Named::new());
-        for (loss, part) in parts {
-            total += loss;
-            for (name, gradient) in part {
-                let sum = match gradients.remove(&name) {
-                    Some(sum) => sum + gradient,
-                    None => gradient,
-                };
-                gradients.insert(name, sum);
-            }
-        }
+        let (total, mut gradients) = add_up(parts, &parameters::device(&self.module));
         let grad_norm = norm(&gradients);
         if let Some(most) = self.options.max_grad_norm
             && grad_norm > most
@@ -170,6 +193,56 @@ impl<M: Module> Trainer<M> {
         self.step += 1;
         report
     }
+
+    /// The share of a batch in the loss and in the gradients of a step, on the batch's device.
+    fn gradients(&self, batch: usize, loss: &impl Fn(&M, usize) -> Tensor<1>) -> (f64, Named) {
+        let module = match batch % (self.replicas.len() + 1) {
+            0 => &self.module,
+            further => &self.replicas[further - 1],
+        };
+        // Leaves of its own: graphs that share a leaf would wait for one another.
+        let module = parameters::map(module.clone(), |_, value| value);
+        let loss = match self.inside {
+            None => loss(&module, batch),
+            Some(dtype) => loss(&parameters::cast(module.clone(), dtype), batch),
+        };
+        let loss = loss / self.options.accumulate.max(1) as f64;
+        let gradients = parameters::gradients(&module, &mut loss.backward());
+        (f64::from(loss.into_scalar::<f32>()), gradients)
+    }
+
+    /// Gives the replicas the weights that were learnt.
+    fn renew_replicas(&mut self) {
+        if self.replicas.is_empty() {
+            return;
+        }
+        let learnt = parameters::trained(&self.module);
+        let renew = |replica: M| {
+            let device = parameters::device(&replica);
+            let values = learnt.iter();
+            let values =
+                values.map(|(name, value)| (name.clone(), value.clone().to_device(&device)));
+            parameters::with_values(replica, &values.collect())
+        };
+        self.replicas = self.replicas.drain(..).map(renew).collect();
+    }
+}
+
+/// The sums of losses and of gradients, in order, on one device.
+fn add_up(parts: Vec<(f64, Named)>, device: &Device) -> (f64, Named) {
+    let (mut total, mut gradients) = (0.0, Named::new());
+    for (loss, part) in parts {
+        total += loss;
+        for (name, gradient) in part {
+            let gradient = gradient.to_device(device);
+            let sum = match gradients.remove(&name) {
+                Some(sum) => sum + gradient,
+                None => gradient,
+            };
+            gradients.insert(name, sum);
+        }
+    }
+    (total, gradients)
 }
 
 /// The norm of all tensors together.

@@ -28,12 +28,14 @@ STEPS = 5
 TEXT_SCALE, IMAGE_SCALE = 3.0, 1.5
 
 
-def check_factors(unet, path):
-    """Every factor of the file is in the network, with the scale that the file says."""
+def check_factors(pipeline, path):
+    """Every factor of the file is in a network, with the scale that the file says."""
     with safe_open(path, "pt") as file:
         keys = list(file.keys())
         settings = json.loads(file.metadata()["lora_adapter_metadata"])
-    adapted = [module for module in unet.modules() if isinstance(module, BaseTunerLayer)]
+    networks = [pipeline.unet, pipeline.text_encoder]
+    modules = [module for network in networks for module in network.modules()]
+    adapted = [module for module in modules if isinstance(module, BaseTunerLayer)]
     assert 2 * len(adapted) == len(keys), (len(adapted), len(keys))
     scale = settings["unet.lora_alpha"] / settings["unet.r"]
     assert {module.scaling["default_0"] for module in adapted} == {scale}
@@ -50,7 +52,7 @@ def main():
     if arguments.lora:
         pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(arguments.lora, dtype=torch.float32)
         pipeline.load_lora_weights(arguments.folder.parent)
-        check_factors(pipeline.unet, arguments.folder.parent / "pytorch_lora_weights.safetensors")
+        check_factors(pipeline, arguments.folder.parent / "pytorch_lora_weights.safetensors")
     else:
         pipeline = StableDiffusionInstructPix2PixPipeline.from_pretrained(
             arguments.folder, variant="fp16", dtype=torch.float32

@@ -8,6 +8,7 @@ use ip2p_core::{Error, Result, Size};
 /// Sizes of about one area, with sides that are multiples of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Buckets {
+    resolution: u32,
     sizes: Vec<Size>,
 }
 
@@ -35,7 +36,7 @@ impl Buckets {
         }
         sizes.sort_by_key(|size| (size.width, size.height));
         sizes.dedup();
-        Ok(Self { sizes })
+        Ok(Self { resolution, sizes })
     }
 
     /// The square alone: what is not square is cropped.
@@ -46,13 +47,29 @@ impl Buckets {
     pub fn square(resolution: u32) -> Result<Self> {
         check(resolution, resolution)?;
         let sizes = vec![Size::new(resolution, resolution)];
-        Ok(Self { sizes })
+        Ok(Self { resolution, sizes })
+    }
+
+    /// The side of the square, which is always one of the [`sizes`](Self::sizes).
+    #[must_use]
+    pub fn resolution(&self) -> u32 {
+        self.resolution
     }
 
     /// The sizes, by width.
     #[must_use]
     pub fn sizes(&self) -> &[Size] {
         &self.sizes
+    }
+
+    /// The size that is [nearest](Self::nearest) in shape.
+    ///
+    /// # Panics
+    ///
+    /// If `picture` has no pixels.
+    #[must_use]
+    pub fn nearest_size(&self, picture: Size) -> Size {
+        self.sizes[self.nearest(picture)]
     }
 
     /// Which of the [`sizes`](Self::sizes) is nearest in shape: least in |log (aspect of one / aspect of the other)|, the first of equals.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ip2p_core::{Error, Result, Size};
 
 use super::plan::derive;
-use super::{Batch, Broken, Folder, Plan, View};
+use super::{Batch, Broken, Buckets, Folder, Plan, View};
 use crate::{Example, rng};
 
 /// Reads batches of a data set.
@@ -78,12 +78,44 @@ impl Loader {
     ///
     /// If there is no such record.
     pub fn example(&self, index: usize, epoch: u64, size: Size) -> Result<Example, Broken> {
+        self.seen(index, epoch, |_| size)
+    }
+
+    /// Record `index` as epoch `epoch` sees it, in the one of these sizes that is nearest to the shape of its input.
+    ///
+    /// # Errors
+    ///
+    /// As [`example`](Self::example).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such record.
+    pub fn example_in(
+        &self,
+        index: usize,
+        epoch: u64,
+        buckets: &Buckets,
+    ) -> Result<Example, Broken> {
+        self.seen(index, epoch, |input| buckets.nearest_size(input))
+    }
+
+    /// A record in the size that is chosen by its input's.
+    fn seen(
+        &self,
+        index: usize,
+        epoch: u64,
+        size: impl Fn(Size) -> Size,
+    ) -> Result<Example, Broken> {
         let mut rng = rng(derive(self.seed, epoch), index as u64);
         let record = self.folder.record(index, self.view.pick(&mut rng));
         if let Err(broken) = &record {
             self.met().insert(index, broken.clone());
         }
-        record.map(|record| self.view.see(record, size, &mut rng))
+        record.map(|record| {
+            let (width, height) = record.input.dimensions();
+            let size = size(Size::new(width, height));
+            self.view.see(record, size, &mut rng)
+        })
     }
 
     /// The first whole record of the batch's bucket from `index` on.

@@ -1,4 +1,4 @@
-//! A data set as an endless supply of square examples.
+//! A data set as an endless supply of examples, squares or in buckets.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,12 +6,13 @@ use ip2p_core::{Error, Result, Size};
 use rand::seq::SliceRandom;
 
 use super::plan::derive;
-use super::{Folder, Loader, Plan, View};
+use super::{Broken, Buckets, Folder, Loader, Plan, View};
 use crate::{Example, Source, rng};
 
 /// Goes through a data set again and again, each time in another order.
 ///
-/// Examples are squares of whatever size is asked for; for batches of other shapes see [`Loader`].
+/// Examples are squares of whatever size is asked for, or in the [`Buckets`] nearest to their shapes. For batches that are planned by
+/// epochs see [`Loader`].
 #[derive(Debug)]
 pub struct FolderSource {
     loader: Loader,
@@ -79,21 +80,34 @@ fn order(seed: u64, epoch: u64, len: usize) -> Vec<usize> {
     order
 }
 
-impl Source for FolderSource {
-    /// In place of a broken record comes the next one that is whole.
+impl FolderSource {
+    /// Example `index` as it is read, or the next one that can be.
     ///
     /// # Panics
     ///
     /// If the files have changed since, and none is whole any more.
-    fn example(&self, index: u64, size: u32) -> Example {
+    fn whole(&self, index: u64, read: impl Fn(usize, u64) -> Result<Example, Broken>) -> Example {
         let (epoch, first) = self.record(index);
         let len = self.loader.folder().len();
         (0..len)
-            .find_map(|step| {
-                let record = (first + step) % len;
-                self.loader.example(record, epoch, square(size)).ok()
-            })
+            .find_map(|step| read((first + step) % len, epoch).ok())
             .expect("at least one record was whole when the data set was opened")
+    }
+}
+
+/// In place of a broken record comes the next one that is whole; it is a panic if the files have changed since the data set was
+/// opened, and none is whole any more.
+impl Source for FolderSource {
+    fn example(&self, index: u64, size: u32) -> Example {
+        self.whole(index, |record, epoch| {
+            self.loader.example(record, epoch, square(size))
+        })
+    }
+
+    fn example_in(&self, index: u64, buckets: &Buckets) -> Example {
+        self.whole(index, |record, epoch| {
+            self.loader.example_in(record, epoch, buckets)
+        })
     }
 
     fn skipped(&self) -> Vec<String> {
@@ -142,6 +156,23 @@ mod tests {
         };
         assert_eq!(sorted(first), sorted(second));
         assert!(source.skipped().is_empty());
+    }
+
+    #[test]
+    fn an_example_gets_the_size_nearest_to_its_shape() {
+        // 16 pixels high, and from 16 to 64 wide.
+        let rows: Vec<_> = (0..4).map(|at| Row::whole(16 * at)).collect();
+        let (_folder, source) = source(&rows).unwrap();
+        let buckets = Buckets::new(64, 16).unwrap();
+        let mut sizes: Vec<_> = (0..4)
+            .map(|index| source.example_in(index, &buckets))
+            .map(|example| {
+                assert_eq!(example.input.dimensions(), example.edited.dimensions());
+                example.input.dimensions()
+            })
+            .collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [(64, 64), (80, 48), (96, 32), (128, 32)]);
     }
 
     #[test]

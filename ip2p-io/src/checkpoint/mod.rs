@@ -366,8 +366,17 @@ impl Checkpoint {
     ///
     /// As [`Weights::open`].
     pub fn fingerprint(&self, precision: Precision) -> Result<String> {
+        self.fingerprint_of(&Component::ALL, precision)
+    }
+
+    /// As [`Self::fingerprint`], of some of the networks, in the order in which they are given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::open`].
+    pub fn fingerprint_of(&self, components: &[Component], precision: Precision) -> Result<String> {
         let mut digest = Sha256::new();
-        for component in Component::ALL {
+        for &component in components {
             self.weights(component, precision)?.digest(&mut digest)?;
         }
         self.digest_added(&mut digest)?;

@@ -11,13 +11,15 @@ use ip2p::{Error, Precision, Result};
 use ip2p_data::Source;
 use serde::{Deserialize, Serialize};
 
+use super::Progress;
 use super::files::{copy_small_files, log};
 use super::save_every;
 use crate::autoencoder::AutoencoderLoss;
 use crate::check;
+use crate::initial;
 use crate::source::SourceOptions;
 use crate::tiles::{TileOptions, Tiles};
-use crate::trainer::{StepReport, Trainer, TrainerOptions};
+use crate::trainer::{Trainer, TrainerOptions};
 
 /// The settings of a training of an `AutoencoderTiny`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ pub struct AutoencoderRun {
     pub data: Vec<SourceOptions>,
     /// Tiles in a step.
     pub batch: usize,
-    /// What is random in the training follows from this, but for the first weights of a network that has none.
+    /// All that is random in the training follows from this.
     #[serde(default)]
     pub seed: u64,
     /// Which tiles of the pictures.
@@ -52,18 +54,22 @@ impl AutoencoderRun {
     pub(super) fn train(
         &self,
         source: &dyn Source,
-        device: &Device,
-        progress: &mut dyn FnMut(&StepReport),
+        devices: &[Device],
+        progress: &mut Progress<'_>,
     ) -> Result<()> {
+        let (device, further) = devices.split_first().expect("the caller has seen one");
         let checkpoint = Checkpoint::open(&self.model)?;
         let config = AutoencoderTinyConfig::from_json(checkpoint.config(Component::Vae))?;
         self.check(config.vae_scale_factor())?;
+        check::batch_for_each(&self.trainer, devices.len())?;
         let tracked = device.clone().autodiff();
-        let mut trainer = Trainer::new(config.init(&tracked), self.trainer.clone());
+        let first = initial::drawn(config.init(&tracked), self.seed);
+        let mut trainer = Trainer::new(first, self.trainer.clone());
         let state = self.output.join("state.safetensors");
         if state.is_file() {
             trainer = trainer.resume(&state, device)?;
         }
+        trainer = trainer.with_devices(further);
         let mut tiles = Tiles::new(source, self.tiles, device);
         let side = self.tiles.tile as usize / config.vae_scale_factor();
         let shape = [self.batch, config.latent_channels, side, side];
@@ -77,6 +83,9 @@ impl AutoencoderRun {
                     let noise = NoiseGenerator::new(NoiseKind::TorchCpu, self.seed ^ number)
                         .normal(shape.iter().product());
                     let noise = Tensor::<4>::from_data(TensorData::new(noise, shape), device);
+                    let at = usize::try_from(batch).expect("a batch of a step");
+                    let device = &devices[at % devices.len()];
+                    let [pictures, noise] = [pictures, noise].map(|x| x.to_device(device));
                     (pictures.autodiff(), noise.autodiff())
                 })
                 .collect();
@@ -84,12 +93,16 @@ impl AutoencoderRun {
                 let (pictures, noise) = batches[at].clone();
                 self.loss.loss(vae, pictures, noise)
             });
+            log(&self.output, &report, started.elapsed().as_secs_f64())?;
+            let wanted = progress(&report);
             let done = trainer.steps_done();
-            if done.is_multiple_of(self.save_every) || done == self.trainer.steps {
+            let last = done == self.trainer.steps;
+            if done.is_multiple_of(self.save_every) || last || wanted.is_break() {
                 self.save(&trainer)?;
             }
-            log(&self.output, &report, started.elapsed().as_secs_f64())?;
-            progress(&report);
+            if wanted.is_break() && !last {
+                return Err(Error::Stopped);
+            }
         }
         Ok(())
     }

@@ -8,18 +8,20 @@ use burn::tensor::Device;
 use ip2p::io::{Checkpoint, Tokenizer, save_weights};
 use ip2p::models::vae::Autoencoder;
 use ip2p::sched::NoiseSchedule;
-use ip2p::{EditOptions, Editor, Error, Precision, Result};
+use ip2p::{EditOptions, Editor, Error, Precision, Result, check_precision};
 use ip2p_data::{Example, Source, sheet};
 
+use super::Progress;
 use super::files::{copy_small_files, log};
 use super::settings::EditRun;
 use super::start::Start;
 use super::widen::write_configs;
+use crate::check;
 use crate::edit::{EditDraws, EditNetworks};
 use crate::pictures::{from_photo, to_photo};
 use crate::pool::{Encoders, Pool};
 use crate::source;
-use crate::trainer::{StepReport, Trainer};
+use crate::trainer::Trainer;
 
 /// What diffusers calls a file of low-rank factors.
 const LORA_FILE: &str = "pytorch_lora_weights.safetensors";
@@ -36,8 +38,12 @@ pub struct EditTraining {
     tokenizer: Tokenizer,
     schedule: NoiseSchedule,
     checkpoint: Checkpoint,
+    /// What the networks ask that the sides of pictures are multiples of.
+    size_step: u32,
     /// Where the networks are; it has autodiff.
     device: Device,
+    /// Where else batches are computed.
+    further: Vec<Device>,
 }
 
 impl EditTraining {
@@ -49,7 +55,9 @@ impl EditTraining {
     /// [`Error::InvalidSetting`] if the settings make no sense or do not suit the checkpoint.
     pub fn open(run: EditRun, device: &Device) -> Result<Self> {
         let start = Start::open(&run, device)?;
-        let mut trainer = Trainer::new(start.networks, run.trainer.clone());
+        let mut trainer = Trainer::new(start.networks, run.trainer.clone())
+            .with_origin(start.origin)
+            .with_precision(run.precision);
         let state = run.output.join("state.safetensors");
         if state.is_file() {
             trainer = trainer.resume(&state, device)?;
@@ -61,8 +69,26 @@ impl EditTraining {
             tokenizer: start.tokenizer,
             schedule: start.schedule,
             checkpoint: start.checkpoint,
+            size_step: start.size_step,
             device: start.device,
+            further: Vec::new(),
         })
+    }
+
+    /// Shares the batches of a step with further devices.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] if a step has fewer batches than there are devices; [`Error::Device`] if one of them does not have
+    /// the precision.
+    pub fn with_devices(mut self, further: &[Device]) -> Result<Self> {
+        check::batch_for_each(&self.run.trainer, further.len() + 1)?;
+        for device in further {
+            check_precision(device, self.run.precision)?;
+        }
+        self.trainer = self.trainer.with_devices(further);
+        self.further = further.to_vec();
+        Ok(self)
     }
 
     /// How many steps were made.
@@ -83,18 +109,14 @@ impl EditTraining {
         self.trainer.averaged()
     }
 
-    /// Trains to the end, calling `progress` after each step.
+    /// Trains to the end, calling `progress` after each step, which may ask to stop.
     ///
-    /// Each step adds a line to `metrics.jsonl`; the state is saved every so often and at the end.
+    /// Each step adds a line to `metrics.jsonl`; the state is saved every so often, at the end and when it is asked to stop.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if something cannot be written; those of the tokenizer.
-    pub fn train(
-        &mut self,
-        source: &dyn Source,
-        progress: &mut dyn FnMut(&StepReport),
-    ) -> Result<()> {
+    /// [`Error::Stopped`] if `progress` asked for it; [`Error::Io`] if something cannot be written; those of the tokenizer.
+    pub fn train(&mut self, source: &dyn Source, progress: &mut Progress<'_>) -> Result<()> {
         self.train_until(self.run.trainer.steps, source, progress)
     }
 
@@ -107,7 +129,7 @@ impl EditTraining {
         &mut self,
         last: u64,
         source: &dyn Source,
-        progress: &mut dyn FnMut(&StepReport),
+        progress: &mut Progress<'_>,
     ) -> Result<()> {
         let run = self.run.clone();
         fs::create_dir_all(&run.output).map_err(|error| Error::io(&run.output, error))?;
@@ -118,7 +140,8 @@ impl EditTraining {
             tokenizer: &tokenizer,
             text_encoder: (!run.train_text_encoder).then_some(&text_encoder),
         };
-        let mut pool = Pool::new(source, encoders, run.pool, &self.device)?;
+        let buckets = run.pool.buckets(self.size_step)?;
+        let mut pool = Pool::new(source, encoders, run.pool, buckets, &self.device)?;
         while self.trainer.steps_done() < last.min(run.trainer.steps) {
             let started = Instant::now();
             let step = self.trainer.steps_done();
@@ -126,7 +149,7 @@ impl EditTraining {
             let mut batches = Vec::new();
             for batch in 0..accumulate {
                 let number = step * accumulate + batch;
-                let batch = pool.batch(step, run.batch, run.seed ^ (number << 1))?;
+                let mut batch = pool.batch(step, run.batch, run.seed ^ (number << 1))?;
                 let [count, c, h, w] = batch.latents.dims();
                 let draws = EditDraws::new(
                     &run.loss,
@@ -135,6 +158,9 @@ impl EditTraining {
                     c * h * w,
                     (run.seed, number),
                 );
+                if let Some(device) = self.further_device(batches.len()) {
+                    batch = batch.to_device(device);
+                }
                 batches.push((batch, draws));
             }
             let (loss, schedule) = (&run.loss, &self.schedule);
@@ -143,14 +169,25 @@ impl EditTraining {
                 loss.loss(networks, schedule, batch, draws)
             });
             log(&run.output, &report, started.elapsed().as_secs_f64())?;
-            progress(&report);
+            let wanted = progress(&report);
             let done = self.trainer.steps_done();
             if done.is_multiple_of(run.save_every) || done == run.trainer.steps {
                 self.save()?;
                 self.sample()?;
+            } else if wanted.is_break() {
+                self.save()?;
+            }
+            if wanted.is_break() && done < run.trainer.steps {
+                return Err(Error::Stopped);
             }
         }
         Ok(())
+    }
+
+    /// The device of a batch of a step, if it is not the first.
+    fn further_device(&self, batch: usize) -> Option<&Device> {
+        let place = batch % (self.further.len() + 1);
+        self.further.get(place.checked_sub(1)?)
     }
 
     /// Writes the state and the checkpoint as it is now, with the average of the weights, and what was added to them by itself.
@@ -166,7 +203,7 @@ impl EditTraining {
         write_configs(&self.checkpoint, &self.run.model, &folder)?;
         let mut averaged = self.trainer.averaged();
         if let Some(lora) = &self.run.lora {
-            lora.save(&averaged.unet, output.join(LORA_FILE))?;
+            lora.save(&averaged, output.join(LORA_FILE))?;
             averaged = averaged.materialize();
         }
         let network = |name: &str| folder.join(name);

@@ -11,6 +11,7 @@ mod settings;
 mod start;
 mod widen;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -22,6 +23,9 @@ pub use self::edit::EditTraining;
 pub use self::settings::EditRun;
 use crate::source;
 use crate::trainer::StepReport;
+
+/// Is told of each step, and says whether there is to be another.
+pub type Progress<'a> = dyn FnMut(&StepReport) -> ControlFlow<()> + 'a;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,26 +82,27 @@ impl Run {
 
     /// Trains to the end, from where an earlier run stopped, calling `progress` after each step.
     ///
-    /// Returns what of the data was broken and passed over.
+    /// The weights are on the first of `devices`; the others compute some of the batches of each step. Returns what of the data
+    /// was broken and passed over.
     ///
     /// # Errors
     ///
-    /// If the data or the checkpoint cannot be read, or something cannot be written.
-    pub fn train(
-        &self,
-        device: &Device,
-        progress: &mut dyn FnMut(&StepReport),
-    ) -> Result<Vec<String>> {
+    /// If the data or the checkpoint cannot be read, or something cannot be written; [`Error::InvalidSetting`] if there is no device
+    /// or more than a step has batches; [`Error::Stopped`] if `progress` asked to stop, once the state is saved.
+    pub fn train(&self, devices: &[Device], progress: &mut Progress<'_>) -> Result<Vec<String>> {
+        let Some((device, further)) = devices.split_first() else {
+            return Err(Error::setting("devices", "at least one", "none"));
+        };
         let (data, seed) = match self {
             Self::Autoencoder(run) => (&run.data, run.seed),
             Self::Edit(run) => (&run.data, run.seed),
         };
         let source = source::open(data, seed)?;
         match self {
-            Self::Autoencoder(run) => run.train(source.as_ref(), device, progress)?,
-            Self::Edit(run) => {
-                EditTraining::open(run.clone(), device)?.train(source.as_ref(), progress)?;
-            }
+            Self::Autoencoder(run) => run.train(source.as_ref(), devices, progress)?,
+            Self::Edit(run) => EditTraining::open(run.clone(), device)?
+                .with_devices(further)?
+                .train(source.as_ref(), progress)?,
         }
         Ok(source.skipped())
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ip2p::{Error, Model, Result};
+use ip2p::{Error, Model, Precision, Result};
 use serde::{Deserialize, Serialize};
 
 use super::save_every;
@@ -28,18 +28,21 @@ pub struct EditRun {
     pub data: Vec<SourceOptions>,
     /// Examples in a batch; `trainer.accumulate` of them make a step.
     pub batch: usize,
-    /// What is random in the training follows from this, but for the first weights of a network that has none.
+    /// All that is random in the training follows from this.
     #[serde(default)]
     pub seed: u64,
     /// Whether the text encoder learns too; if not, sentences are encoded once. Default not.
     #[serde(default)]
     pub train_text_encoder: bool,
-    /// Leaves the U-Net's weights as they are and learns what is added to some of them: default none.
+    /// Leaves the weights as they are and learns what is added to some of them: default none.
     #[serde(default)]
     pub lora: Option<LoraOptions>,
     /// Whether the way back computes again what it needs of the cheap layers, and less is held meanwhile. Default not.
     #[serde(default)]
     pub gradient_checkpointing: bool,
+    /// What the networks compute in; the weights that learn, their average and the optimiser are `f32` in any case. Default `f32`.
+    #[serde(default)]
+    pub precision: Precision,
     /// The encoded examples that are held.
     #[serde(default)]
     pub pool: PoolOptions,
@@ -96,10 +99,10 @@ impl EditRun {
         check::trainer(&self.trainer)?;
         if let Some(lora) = &self.lora {
             lora.check()?;
-            if self.train_text_encoder {
-                let expected = "false with lora, which is of the U-Net alone";
-                return Err(Error::setting("train_text_encoder", expected, true));
-            }
+        }
+        if self.precision == Precision::F16 {
+            let expected = "f32 or bf16, for gradients of f16 would vanish";
+            return Err(Error::setting("precision", expected, self.precision));
         }
         check::within(
             "loss.condition_dropout",
@@ -113,6 +116,15 @@ impl EditRun {
         if !pool.size.is_multiple_of(step) {
             let expected = format!("a multiple of {step}, as the networks ask for");
             return Err(Error::setting("pool.size", expected, pool.size));
+        }
+        if let Some(found) = pool.bucket_step
+            && (found == 0 || !found.is_multiple_of(step) || !pool.size.is_multiple_of(found))
+        {
+            let expected = format!(
+                "a multiple of {step}, as the networks ask for, that pool.size {} is a multiple of",
+                pool.size
+            );
+            return Err(Error::setting("pool.bucket_step", expected, found));
         }
         let prediction = model.profile().prediction;
         if self.loss.prediction != prediction {

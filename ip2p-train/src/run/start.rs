@@ -10,11 +10,16 @@ use ip2p::models::layers::{Conv2d, Conv2dConfig};
 use ip2p::models::unet::{UNet2DConditionConfig, UNet2DConditionModel};
 use ip2p::models::vae::{Autoencoder, AutoencoderConfig};
 use ip2p::sched::NoiseSchedule;
-use ip2p::{Error, Model, Precision, Result};
+use ip2p::{Error, Model, Precision, Result, check_precision};
 
 use super::settings::EditRun;
 use super::widen::Widened;
 use crate::edit::EditNetworks;
+use crate::initial;
+use crate::origin::Origin;
+
+/// What the seed of the text encoder's first weights differs by from that of the U-Net's.
+const OF_TEXT: u64 = 0x7E << 32;
 
 /// The parts of a checkpoint, ready to be trained as the settings say.
 pub(super) struct Start {
@@ -24,6 +29,10 @@ pub(super) struct Start {
     pub(super) schedule: NoiseSchedule,
     /// The checkpoint, as that of the networks.
     pub(super) checkpoint: Checkpoint,
+    /// What the networks ask that the sides of pictures are multiples of.
+    pub(super) size_step: u32,
+    /// What a state must have been begun with to be gone on from.
+    pub(super) origin: Origin,
     /// Where the networks are.
     pub(super) device: Device,
 }
@@ -39,6 +48,7 @@ impl Start {
         let checkpoint = &widened.checkpoint;
         let model = Model::from_checkpoint(checkpoint.clone())?;
         run.check(&model)?;
+        check_precision(device, run.precision)?;
         let vae = AutoencoderConfig::from_json(checkpoint.config(Component::Vae))?.init(device);
         let (vae, _) = checkpoint.load(vae, Component::Vae, Precision::F32, &mut |_| ())?;
         let device = tracked(run, device);
@@ -52,7 +62,9 @@ impl Start {
             vae,
             tokenizer: checkpoint.tokenizer()?,
             schedule: NoiseSchedule::new(model.profile())?,
+            origin: origin(run, checkpoint)?,
             checkpoint: widened.checkpoint,
+            size_step: model.size_step().required,
             device,
         })
     }
@@ -68,6 +80,24 @@ fn tracked(run: &EditRun, device: &Device) -> Device {
     }
 }
 
+/// What a training has in common with its states: the weights that it began with, and the adaptation.
+fn origin(run: &EditRun, checkpoint: &Checkpoint) -> Result<Origin> {
+    let components: Vec<_> = Component::ALL
+        .into_iter()
+        .filter(|&component| has_weights(run, component))
+        .collect();
+    let fingerprint = checkpoint.fingerprint_of(&components, Precision::F32)?;
+    let model = format!("{} ({})", run.model.display(), &fingerprint[..12]);
+    let lora = run.lora.as_ref();
+    let lora = lora.map_or_else(
+        || "none".to_owned(),
+        |lora| lora.summary(run.train_text_encoder),
+    );
+    Ok(Origin::default()
+        .with("model", fingerprint, model)
+        .with("lora", lora.clone(), lora))
+}
+
 fn unet(run: &EditRun, widened: &Widened, device: &Device) -> Result<UNet2DConditionModel> {
     let component = Component::Unet;
     let config = UNet2DConditionConfig::from_json(widened.checkpoint.config(component))?;
@@ -79,6 +109,8 @@ fn unet(run: &EditRun, widened: &Widened, device: &Device) -> Result<UNet2DCondi
         let reason = "has no weights, and factors are added to weights that were trained; leave lora out, or begin with a \
                       checkpoint whose U-Net is trained";
         return Err(Error::checkpoint(run.model.join(component.name()), reason));
+    } else {
+        unet = initial::drawn(unet, run.seed);
     }
     if widened.from.is_some() {
         unet = unet.widened(Widened::IN_CHANNELS);
@@ -99,20 +131,20 @@ fn text_encoder(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Resu
     let config = CLIPTextConfig::from_json(checkpoint.config(component))?;
     let text_encoder = config.init(device);
     if !has_weights(run, component) {
-        if run.train_text_encoder {
-            return Ok(text_encoder);
+        if run.train_text_encoder && run.lora.is_none() {
+            return Ok(initial::drawn(text_encoder, run.seed ^ OF_TEXT));
         }
-        let reason = "has no weights, and a frozen text encoder learns none; set train_text_encoder to true, or begin with a \
+        let reason = "has no weights, and a frozen text encoder learns none; leave lora out and set train_text_encoder to true, or begin with a \
                       checkpoint whose text encoder is trained";
         return Err(Error::checkpoint(run.model.join(component.name()), reason));
     }
     let (text_encoder, _) =
         checkpoint.load(text_encoder, component, Precision::F32, &mut |_| ())?;
-    Ok(if run.train_text_encoder {
-        text_encoder
-    } else {
-        text_encoder.no_grad()
-    })
+    match &run.lora {
+        _ if !run.train_text_encoder => Ok(text_encoder.no_grad()),
+        None => Ok(text_encoder),
+        Some(lora) => lora.attach_text_encoder(text_encoder, run.seed),
+    }
 }
 
 fn mask_head(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Result<Option<Conv2d>> {

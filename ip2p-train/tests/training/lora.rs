@@ -77,6 +77,56 @@ fn a_resumed_adaptation_comes_to_the_same_weights() {
 }
 
 #[test]
+fn an_adapted_text_encoder_learns_and_is_written_as_diffusers_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = adapted(folder.path());
+    run.train_text_encoder = true;
+    let before = parameters::values(opened(&run).networks());
+    let after = parameters::values(train(run, 5).networks());
+    for (name, value) in &before {
+        let same = numbers(value) == numbers(&after[name]);
+        assert_eq!(same, !name.contains(".lora."), "{name}");
+    }
+
+    let file = folder.path().join("pytorch_lora_weights.safetensors");
+    let factors = read(&file);
+    let layer = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj";
+    let (a, _) = &factors[&format!("{layer}.lora_A.weight")];
+    let (b, _) = &factors[&format!("{layer}.lora_B.weight")];
+    assert_eq!((a[0], b[1]), (3, 3));
+    let of_text = factors
+        .keys()
+        .filter(|key| key.starts_with("text_encoder."));
+    // A and B of four matrices of each layer.
+    assert_eq!(of_text.count() % 8, 0);
+    let bytes = fs::read(&file).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().as_ref().unwrap();
+    let settings: serde_json::Value =
+        serde_json::from_str(&metadata["lora_adapter_metadata"]).unwrap();
+    assert_eq!(settings["text_encoder.r"], 3);
+    assert_eq!(settings["text_encoder.lora_alpha"], 6.0);
+
+    // What is merged is not what it was. A checkpoint's keys may lack their prefix.
+    let weights = |folder: &Path| -> BTreeMap<String, _> {
+        let read = read(&folder.join("text_encoder/model.fp16.safetensors"));
+        read.into_iter()
+            .map(|(key, values)| (key.trim_start_matches("text_model.").to_owned(), values))
+            .collect()
+    };
+    let base = weights(&fixture("tiny-taesd"));
+    let merged = weights(&folder.path().join("model"));
+    assert!(base.keys().eq(merged.keys()));
+    let changed = base.iter().filter(|(key, values)| merged[*key] != **values);
+    let changed: Vec<_> = changed.map(|(key, _)| key.as_str()).collect();
+    assert!(!changed.is_empty());
+    assert!(
+        changed.iter().all(|key| key.ends_with("_proj.weight")),
+        "{changed:?}"
+    );
+}
+
+#[test]
 fn the_first_factors_follow_from_the_seed_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let run = adapted(folder.path());
@@ -171,7 +221,13 @@ fn what_cannot_be_adapted_is_refused_by_name() {
         assert!(error.to_string().contains(expected), "{error}");
     };
     let lora = |text: &str| Some(serde_json::from_str(text).unwrap());
-    refused(&|run| run.train_text_encoder = true, "train_text_encoder");
+    refused(
+        &|run| {
+            run.train_text_encoder = true;
+            run.lora = lora(r#"{"text_encoder_target_modules": ["to_q"]}"#);
+        },
+        "lora.text_encoder_target_modules",
+    );
     refused(&|run| run.lora = lora(r#"{"rank": 0}"#), "lora.rank");
     refused(&|run| run.lora = lora(r#"{"alpha": 0}"#), "lora.alpha");
     refused(

@@ -1,15 +1,20 @@
 //! Trainings of a tiny network.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod buckets;
 mod checkpointing;
 mod frozen;
 mod lora;
+mod origin;
+mod precision;
 mod whole;
 mod widened;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use ip2p::Precision;
 use ip2p_data::scene::Scenes;
 use ip2p_testing::fixture;
 use ip2p_train::parameters;
@@ -28,11 +33,13 @@ fn run(output: &Path, steps: u64, examples: usize) -> EditRun {
         train_text_encoder: true,
         lora: None,
         gradient_checkpointing: false,
+        precision: Precision::F32,
         pool: PoolOptions {
             shard: examples / 2,
             shards: 2,
             stride: 4,
             size: 32,
+            bucket_step: None,
         },
         loss: serde_json::from_str(r#"{"prediction": "v_prediction", "condition_dropout": 0.05}"#)
             .unwrap(),
@@ -71,7 +78,7 @@ fn weights(training: &EditTraining) -> Vec<(String, Vec<f32>)> {
 fn train(run: EditRun, until: u64) -> EditTraining {
     let mut training = EditTraining::open(run, &Device::flex()).unwrap();
     training
-        .train_until(until, &Scenes::new(5), &mut |_| ())
+        .train_until(until, &Scenes::new(5), &mut |_| ControlFlow::Continue(()))
         .unwrap();
     training
 }

@@ -1,8 +1,10 @@
 //! From the first step to a checkpoint that edits.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::Device;
 use ip2p::core::PredictionType;
-use ip2p::{EditOptions, Editor, Photo};
+use ip2p::{EditOptions, Editor, Error, Photo};
 use ip2p_data::scene::Scenes;
 use ip2p_testing::fixture;
 use ip2p_train::run::EditTraining;
@@ -22,14 +24,39 @@ fn a_resumed_training_comes_to_the_same_weights_as_one_that_was_never_stopped() 
 }
 
 #[test]
-fn a_state_of_another_model_is_refused_by_the_name_of_the_first_weight_that_differs() {
+fn a_state_of_another_model_is_refused_by_the_names_of_both() {
     let folder = tempfile::tempdir().unwrap();
     drop(train(run(folder.path(), 5, 8), 5));
     let mut other = run(folder.path(), 5, 8);
     other.model = fixture("tiny-ip2p");
     other.loss.prediction = PredictionType::Epsilon;
     let error = EditTraining::open(other, &Device::flex()).unwrap_err();
-    assert!(error.to_string().contains("of another model"), "{error}");
+    let error = error.to_string();
+    assert!(
+        error.contains("tiny-taesd") && error.contains("tiny-ip2p"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_training_that_is_asked_to_stop_saves_its_state_and_goes_on_to_the_same_weights() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let uninterrupted = train(run(whole.path(), 8, 8), 8);
+    let mut training = EditTraining::open(run(parts.path(), 8, 8), &Device::flex()).unwrap();
+    let stopped = training.train(&Scenes::new(5), &mut |report| {
+        if report.step == 2 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+    let resumed = EditTraining::open(run(parts.path(), 8, 8), &Device::flex()).unwrap();
+    assert_eq!(resumed.steps_done(), 3);
+    assert_eq!(
+        weights(&uninterrupted),
+        weights(&train(run(parts.path(), 8, 8), 8))
+    );
 }
 
 #[test]
@@ -66,7 +93,10 @@ fn eight_pairs_are_learnt_by_heart() {
     let mut training = EditTraining::open(run, &Device::flex()).unwrap();
     let mut losses = Vec::new();
     training
-        .train_until(400, &Scenes::new(5), &mut |report| losses.push(report.loss))
+        .train_until(400, &Scenes::new(5), &mut |report| {
+            losses.push(report.loss);
+            ControlFlow::Continue(())
+        })
         .unwrap();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (mean(&losses[..5]), mean(&losses[380..]));
