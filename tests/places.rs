@@ -67,12 +67,11 @@ fn what_auto_finds_is_said_and_the_rest_is_kept() {
         assert_eq!(plain.mask, None);
         let auto = edit(&editor, &request, &options.clone().with_where(Where::AUTO));
         assert_eq!(auto.record.region, "auto");
-        match &auto.mask {
-            Some(mask) => assert!(changed_inside(&auto.photo, &photo, mask) > 0),
-            None => {
-                assert_eq!(auto.photo.rgb(), plain.photo.rgb());
-                assert!(auto.warnings.iter().any(|said| said.contains("stands out")));
-            }
+        if let Some(mask) = &auto.mask {
+            assert!(changed_inside(&auto.photo, &photo, mask) > 0);
+        } else {
+            assert_eq!(auto.photo.rgb(), plain.photo.rgb());
+            assert!(auto.warnings.iter().any(|said| said.contains("stands out")));
         }
         let left = options.with_where("auto left".parse::<Where>().unwrap());
         let left = edit(&editor, &request, &left);
