@@ -106,11 +106,11 @@ pub struct EditBatch {
 impl EditBatch {
     /// The batch on another device.
     #[must_use]
-    pub fn to_device(self, device: &Device) -> Self {
+    pub fn to_device(&self, device: &Device) -> Self {
         Self {
-            image_latents: self.image_latents.to_device(device),
-            latents: self.latents.to_device(device),
-            mask: self.mask.to_device(device),
+            image_latents: self.image_latents.clone().to_device(device),
+            latents: self.latents.clone().to_device(device),
+            mask: self.mask.clone().to_device(device),
             sentences: self.sentences.to_device(device),
         }
     }
@@ -136,15 +136,15 @@ pub enum Sentences {
 }
 
 impl Sentences {
-    fn to_device(self, device: &Device) -> Self {
+    fn to_device(&self, device: &Device) -> Self {
         match self {
             Self::Ids { each, empty } => Self::Ids {
-                each: each.to_device(device),
-                empty: empty.to_device(device),
+                each: each.clone().to_device(device),
+                empty: empty.clone().to_device(device),
             },
             Self::Contexts { each, empty } => Self::Contexts {
-                each: each.to_device(device),
-                empty: empty.to_device(device),
+                each: each.clone().to_device(device),
+                empty: empty.clone().to_device(device),
             },
         }
     }
