@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use image::{GrayImage, RgbImage};
 use ip2p::core::Size;
-use ip2p::region::Mask;
+use ip2p::region::{Mask, Where};
 use ip2p::{Detail, EditOptions, Editor, Photo, PhotoFile, Result, Session, TurnRequest};
 use ip2p_data::measure::psnr;
 use ip2p_data::scene;
@@ -21,6 +21,8 @@ const TURNS: usize = 5;
 enum Way {
     /// In a session, with the true mask of each turn.
     MaskedSession,
+    /// In a session, each turn of which looks for where its sentence acts.
+    SeekingSession,
     /// In a session, of which every turn may change everything.
     Session,
     /// As a PNG, with the change carried to the picture.
@@ -30,8 +32,9 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::MaskedSession,
+        Self::SeekingSession,
         Self::Session,
         Self::Png,
         Self::ModelPng,
@@ -40,6 +43,7 @@ impl Way {
     fn name(self) -> &'static str {
         match self {
             Self::MaskedSession => "session, each turn with its true mask",
+            Self::SeekingSession => "session, `--where auto`",
             Self::Session => "session, no masks",
             Self::Png => "PNG after PNG",
             Self::ModelPng => "PNG after PNG, `--detail model`",
@@ -126,10 +130,18 @@ fn everywhere(turns: &[Example]) -> GrayImage {
 
 /// The picture after each turn.
 fn edit(editor: &Editor, way: Way, turns: &[Example], seed: u64) -> Result<Vec<RgbImage>> {
-    let options = |turn: usize| EditOptions::default().with_seed(seed.wrapping_add(turn as u64));
+    let region = if way == Way::SeekingSession {
+        Where::AUTO
+    } else {
+        Where::default()
+    };
+    let options = |turn: usize| {
+        let seed = seed.wrapping_add(turn as u64);
+        EditOptions::default().with_seed(seed).with_where(region)
+    };
     let mut pictures = Vec::with_capacity(turns.len());
     let mut photo = to_photo(&turns[0].input)?;
-    if matches!(way, Way::Session | Way::MaskedSession) {
+    if !matches!(way, Way::Png | Way::ModelPng) {
         let file = PhotoFile::from_bytes("scene.png", photo.to_png()?);
         let mut session = Session::begin(editor, file, &options(0))?;
         for (index, turn) in turns.iter().enumerate() {
