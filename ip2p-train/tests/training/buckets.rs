@@ -19,7 +19,7 @@ use crate::{run, weights};
 
 /// A data set of pictures in three shapes, half of them square.
 fn pictures(folder: &Path) -> Box<dyn Source> {
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (at, (width, height)) in [(64, 64), (64, 64), (96, 40), (40, 96)]
         .into_iter()
         .enumerate()
@@ -36,11 +36,14 @@ fn pictures(folder: &Path) -> Box<dyn Source> {
                 .save(folder.join(format!("{name}{at}.png")))
                 .unwrap();
         }
-        lines += &format!(
-            "{{\"input\": \"in{at}.png\", \"instruction\": \"edit {at}\", \"output\": \"out{at}.png\"}}\n"
-        );
+        let line = serde_json::json!({
+            "input": format!("in{at}.png"),
+            "instruction": format!("edit {at}"),
+            "output": format!("out{at}.png"),
+        });
+        lines.push(line.to_string());
     }
-    fs::write(folder.join("pairs.jsonl"), lines).unwrap();
+    fs::write(folder.join("pairs.jsonl"), lines.join("\n")).unwrap();
     let data = serde_json::json!([{"source": "folder", "path": folder, "split": "all"}]);
     let data: Vec<SourceOptions> = serde_json::from_value(data).unwrap();
     source::open(&data, 3).unwrap()
