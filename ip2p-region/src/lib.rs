@@ -3,7 +3,7 @@
 //! The model works on a small picture, and changes all of it a little. A user wants their photo back, at its own size and
 //! with its own detail, changed where the sentence speaks of it. Three things stand between:
 //!
-//! - [`Mask`]: where the photo may change, from a file, a box, a place or the model's own attention; [`composite`] keeps
+//! - [`Mask`]: where the photo may change, from a file, a box, a place or the model's own attention; [`composite()`] keeps
 //!   every byte of the rest;
 //! - [`Relevance`]: where a sentence acts, from what it changes in the model's words;
 //! - [`Place`]: the places that a sentence names, such as "in the top left corner"; [`Where`]: what a user asks for;
