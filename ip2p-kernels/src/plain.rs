@@ -58,7 +58,7 @@ pub fn conv2d(
     })
 }
 
-/// As [`crate::linear`].
+/// As [`crate::linear()`].
 ///
 /// Weights of another type than the input are cast to it.
 #[must_use]
