@@ -28,7 +28,7 @@ pub fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    let ([width, out], given) = (weight.dims(), x.dims()[D - 1]);
+    let (width, given) = (weight.dims()[0], x.dims()[D - 1]);
     assert_eq!(
         given, width,
         "linear of {given} numbers cannot have weights for {width}"
@@ -36,7 +36,7 @@ pub fn linear<const D: usize>(
     #[cfg(feature = "flex")]
     if weight.dtype() == DType::BF16
         && width.is_multiple_of(2)
-        && out > 0
+        && weight.dims()[1] > 0
         && flex::holds(&x)
         && flex::holds(&weight)
         && bias.as_ref().is_none_or(flex::holds)
