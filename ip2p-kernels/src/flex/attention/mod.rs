@@ -213,9 +213,11 @@ impl<N: Number> Kernel for Part<'_, N> {
     fn run<S: Simd>(self, simd: S) {
         let head = self.head;
         let width = width::<S>();
-        let mut blocks: Vec<Block<N>> = (0..self.count.div_ceil(width))
-            .map(|block| self.block(simd, block * width))
-            .collect();
+        // No closure: it would be compiled without the instructions.
+        let mut blocks: Vec<Block<N>> = Vec::with_capacity(self.count.div_ceil(width));
+        for offset in (0..self.count).step_by(width) {
+            blocks.push(self.block(simd, offset));
+        }
         let mut scores = Scratch::new(KEYS * width);
         let mut room = N::room(KEYS, width, head.value_dim);
         for first_key in (0..head.keys).step_by(KEYS) {

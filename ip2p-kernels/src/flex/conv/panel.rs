@@ -93,8 +93,9 @@ impl Panel {
     ) {
         for (pair, row) in target.chunks_exact_mut(width::<S>()).enumerate() {
             let term = first_term + 2 * pair;
-            let [first, second] =
-                [term, term + 1].map(|term| self.row(simd, geometry, input, term));
+            // No closure: it would be compiled without the instructions.
+            let first = self.row(simd, geometry, input, term);
+            let second = self.row(simd, geometry, input, term + 1);
             for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
                 let pairs = simd.pair(first, second);
                 // SAFETY: a row is as wide.

@@ -68,6 +68,31 @@ unsafe fn round(numbers: __m256) -> __m256i {
     }
 }
 
+/// The first numbers of pairs.
+///
+/// # Safety
+///
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn first_of(pairs: __m256i) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs)) }
+}
+
+/// The second numbers of pairs.
+///
+/// # Safety
+///
+/// The CPU must have AVX2.
+#[inline(always)]
+unsafe fn second_of(pairs: __m256i) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe {
+        let high = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+        _mm256_castsi256_ps(_mm256_and_si256(pairs, high))
+    }
+}
+
 impl Simd for Avx2 {
     type Vector = __m256;
     type Pairs = __m256i;
@@ -201,11 +226,8 @@ impl Simd for Avx2 {
     fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the token proves the instructions.
         unsafe {
-            let high = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
-            let first = |pairs| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs));
-            let second = |pairs| _mm256_castsi256_ps(_mm256_and_si256(pairs, high));
-            let sum = _mm256_fmadd_ps(second(a), second(b), sum);
-            _mm256_fmadd_ps(first(a), first(b), sum)
+            let sum = _mm256_fmadd_ps(second_of(a), second_of(b), sum);
+            _mm256_fmadd_ps(first_of(a), first_of(b), sum)
         }
     }
 }

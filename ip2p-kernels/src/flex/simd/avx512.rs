@@ -97,6 +97,31 @@ unsafe fn round(numbers: __m512) -> __m512i {
     }
 }
 
+/// The first numbers of pairs.
+///
+/// # Safety
+///
+/// The CPU must have AVX512F.
+#[inline(always)]
+unsafe fn first_of(pairs: __m512i) -> __m512 {
+    // SAFETY: the caller's.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)) }
+}
+
+/// The second numbers of pairs.
+///
+/// # Safety
+///
+/// The CPU must have AVX512F.
+#[inline(always)]
+unsafe fn second_of(pairs: __m512i) -> __m512 {
+    // SAFETY: the caller's.
+    unsafe {
+        let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+        _mm512_castsi512_ps(_mm512_and_si512(pairs, high))
+    }
+}
+
 impl<const DOT: bool> Simd for Wide<DOT> {
     type Vector = __m512;
     type Pairs = __m512i;
@@ -234,14 +259,13 @@ impl<const DOT: bool> Simd for Wide<DOT> {
         // SAFETY: the token proves the instructions; a vector of integers is as good as one of `bf16`.
         unsafe {
             if DOT {
-                let [a, b] = [a, b].map(|pairs| transmute::<__m512i, __m512bh>(pairs));
+                // No closure: it would be compiled without the instructions.
+                let a = transmute::<__m512i, __m512bh>(a);
+                let b = transmute::<__m512i, __m512bh>(b);
                 return _mm512_dpbf16_ps(sum, a, b);
             }
-            let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-            let first = |pairs| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs));
-            let second = |pairs| _mm512_castsi512_ps(_mm512_and_si512(pairs, high));
-            let sum = _mm512_fmadd_ps(second(a), second(b), sum);
-            _mm512_fmadd_ps(first(a), first(b), sum)
+            let sum = _mm512_fmadd_ps(second_of(a), second_of(b), sum);
+            _mm512_fmadd_ps(first_of(a), first_of(b), sum)
         }
     }
 }
