@@ -278,7 +278,8 @@ impl Desk<'_> {
         let current = self.session.current_branch();
         let branches = self.session.branches().map(|(name, turns)| {
             let mark = if name == current { '*' } else { ' ' };
-            format!("{mark} {name}: {turns} turns")
+            let s = if turns == 1 { "" } else { "s" };
+            format!("{mark} {name}: {turns} turn{s}")
         });
         let turns = (1..).zip(self.session.turns());
         let turns = turns.map(|(number, turn)| format!("  {}", described(number, turn)));
