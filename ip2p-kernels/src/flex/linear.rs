@@ -9,7 +9,7 @@ use burn::tensor::{Shape, Tensor, bf16};
 use rayon::prelude::*;
 
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use super::tile::{LeftPairs, Scratch, for_tiles, multiply_pairs, width, zip_rows};
+use super::tile::{LeftPairs, Scratch, for_tiles, multiply_pairs, widest, width, zip_rows};
 use super::{Target, contiguous, filled, primitive, tensor, weights};
 use crate::plain::in_f32;
 
@@ -59,7 +59,7 @@ struct Product<'a> {
 
 impl Product<'_> {
     fn compute(&self, shape: Shape) -> FlexTensor {
-        let step = dispatch(Step);
+        let step = widest();
         let blocks = self.rows.div_ceil(ROWS);
         let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
         let splits = wanted
@@ -85,18 +85,6 @@ impl Product<'_> {
                 });
             })
         }
-    }
-}
-
-/// How many columns a tile has.
-struct Step;
-
-impl Kernel for Step {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        width::<S>()
     }
 }
 

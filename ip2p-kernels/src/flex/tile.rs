@@ -2,7 +2,7 @@
 
 use burn::tensor::bf16;
 
-use super::simd::{Simd, TILE_VECTORS};
+use super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
 
 /// Zeros that begin at a cache line, so that no vector of them lies across two.
 pub(crate) struct Scratch<T = f32> {
@@ -70,6 +70,22 @@ impl Left {
 #[inline(always)]
 pub(crate) const fn width<S: Simd>() -> usize {
     TILE_VECTORS * S::LANES
+}
+
+/// [`width`] with the widest vectors that this CPU has.
+pub(crate) fn widest() -> usize {
+    struct Widest;
+
+    impl Kernel for Widest {
+        type Output = usize;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, _: S) -> usize {
+            width::<S>()
+        }
+    }
+
+    dispatch(Widest)
 }
 
 /// Adds `left · right` to `sums`: `ROWS` rows of [`width`] numbers, over `terms` terms.
@@ -166,6 +182,79 @@ pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: u
         }
     }
     sums
+}
+
+/// The factors of a product of matrices, the right one of a tile's width.
+pub(crate) trait Factors: Copy {
+    /// The factors without the first `rows` rows of the left one.
+    ///
+    /// # Safety
+    ///
+    /// It must have as many.
+    unsafe fn skip(self, rows: usize) -> Self;
+
+    /// `ROWS` rows of their product.
+    ///
+    /// # Safety
+    ///
+    /// The left one must have as many, and both be as long as they say.
+    unsafe fn multiply<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+    ) -> [[S::Vector; TILE_VECTORS]; ROWS];
+}
+
+/// Factors of `f32`.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain {
+    pub(crate) left: Left,
+    pub(crate) right: *const f32,
+    pub(crate) terms: usize,
+}
+
+impl Factors for Plain {
+    #[inline(always)]
+    unsafe fn skip(self, rows: usize) -> Self {
+        // SAFETY: the caller's.
+        let left = unsafe { self.left.skip(rows) };
+        Self { left, ..self }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+    ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
+        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        // SAFETY: the caller's.
+        unsafe { multiply(simd, self.left, self.right, self.terms, zeros) }
+    }
+}
+
+/// Factors of pairs of `bf16`.
+#[derive(Clone, Copy)]
+pub(crate) struct Paired {
+    pub(crate) left: LeftPairs,
+    pub(crate) right: *const u32,
+    pub(crate) pairs: usize,
+}
+
+impl Factors for Paired {
+    #[inline(always)]
+    unsafe fn skip(self, rows: usize) -> Self {
+        // SAFETY: the caller's.
+        let left = unsafe { self.left.skip(rows) };
+        Self { left, ..self }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+    ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
+        // SAFETY: the caller's.
+        unsafe { multiply_pairs(simd, self.left, self.right, width::<S>(), self.pairs) }
+    }
 }
 
 /// Puts each number of a row beside that of another row.

@@ -1,8 +1,8 @@
 //! One step over the keys: scores, weights, and the weighted sum of values.
 
 use super::super::simd::{self, MAX_LANES, Simd, TILE_VECTORS};
-use super::super::tile::{for_tiles, load_row, store_row, width};
-use super::number::{Factors, Number};
+use super::super::tile::{Factors, for_tiles, load_row, store_row, width};
+use super::number::Number;
 use super::{Block, Head};
 
 /// Some keys.

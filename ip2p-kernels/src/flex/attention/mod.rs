@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use self::keys::Seen;
 use self::number::Number;
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use super::tile::{Scratch, width};
+use super::tile::{Scratch, widest, width};
 use super::{Target, filled, primitive, tensor};
 use crate::plain::{in_f32, to_f32};
 
@@ -161,7 +161,7 @@ struct Head<N> {
 
 impl<N: Number> Head<N> {
     fn attend(&self) {
-        let step = dispatch(Step);
+        let step = BLOCKS * widest();
         (0..self.queries.div_ceil(step))
             .into_par_iter()
             .for_each(|task| {
@@ -172,18 +172,6 @@ impl<N: Number> Head<N> {
                     count: step.min(self.queries - first),
                 });
             });
-    }
-}
-
-/// How many queries a task takes.
-struct Step;
-
-impl Kernel for Step {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        BLOCKS * width::<S>()
     }
 }
 

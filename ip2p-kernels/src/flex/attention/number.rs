@@ -4,9 +4,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::bf16;
 
 use super::Head;
-use crate::flex::simd::{Simd, TILE_VECTORS};
+use crate::flex::simd::Simd;
 use crate::flex::tile::{
-    Left, LeftPairs, Scratch, load_row, multiply, multiply_pairs, width, zip_rows,
+    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width, zip_rows,
 };
 
 /// A type of keys and values.
@@ -64,79 +64,6 @@ pub(super) trait Number: Copy + Send + Sync {
         weights: &mut [f32],
         room: &mut Self::Room,
     ) -> Self::Factors;
-}
-
-/// The factors of a product of matrices, the right one of a tile's width.
-pub(super) trait Factors: Copy {
-    /// The factors without the first `rows` rows of the left one.
-    ///
-    /// # Safety
-    ///
-    /// It must have as many.
-    unsafe fn skip(self, rows: usize) -> Self;
-
-    /// `ROWS` rows of their product.
-    ///
-    /// # Safety
-    ///
-    /// The left one must have as many, and both be as long as they say.
-    unsafe fn multiply<S: Simd, const ROWS: usize>(
-        self,
-        simd: S,
-    ) -> [[S::Vector; TILE_VECTORS]; ROWS];
-}
-
-/// Factors of `f32`.
-#[derive(Clone, Copy)]
-pub(super) struct Plain {
-    left: Left,
-    right: *const f32,
-    terms: usize,
-}
-
-impl Factors for Plain {
-    #[inline(always)]
-    unsafe fn skip(self, rows: usize) -> Self {
-        // SAFETY: the caller's.
-        let left = unsafe { self.left.skip(rows) };
-        Self { left, ..self }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply<S: Simd, const ROWS: usize>(
-        self,
-        simd: S,
-    ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
-        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
-        // SAFETY: the caller's.
-        unsafe { multiply(simd, self.left, self.right, self.terms, zeros) }
-    }
-}
-
-/// Factors of pairs of `bf16`.
-#[derive(Clone, Copy)]
-pub(super) struct Paired {
-    left: LeftPairs,
-    right: *const u32,
-    pairs: usize,
-}
-
-impl Factors for Paired {
-    #[inline(always)]
-    unsafe fn skip(self, rows: usize) -> Self {
-        // SAFETY: the caller's.
-        let left = unsafe { self.left.skip(rows) };
-        Self { left, ..self }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply<S: Simd, const ROWS: usize>(
-        self,
-        simd: S,
-    ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
-        // SAFETY: the caller's.
-        unsafe { multiply_pairs(simd, self.left, self.right, width::<S>(), self.pairs) }
-    }
 }
 
 /// Read where they lie.

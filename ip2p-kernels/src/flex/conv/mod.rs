@@ -20,7 +20,7 @@ use self::panel::Panel;
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;
 use super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
-use super::tile::{Left, Scratch, for_tiles, load_row, multiply, store_row, width};
+use super::tile::{Factors, Left, Plain, Scratch, for_tiles, load_row, store_row, widest, width};
 use super::{Target, contiguous, filled, primitive, tensor, weights};
 use crate::plain::{in_f32, to_f32};
 
@@ -137,7 +137,7 @@ impl Geometry {
     {
         let [height, width] = self.output;
         let shape = Shape::from([self.batch, self.channels_out, height, width]);
-        let step = dispatch(Step);
+        let step = PANELS * widest();
         let parts = self.pixels().div_ceil(step);
         let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
         let splits = wanted
@@ -168,18 +168,6 @@ impl Geometry {
                 });
             })
         }
-    }
-}
-
-/// How many pixels a task takes.
-struct Step;
-
-impl Kernel for Step {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        PANELS * width::<S>()
     }
 }
 
@@ -325,13 +313,35 @@ unsafe fn add_products<S: Simd, const ROWS: usize>(
 ) {
     let gathered = sums.gathered.chunks_exact(TERMS * width::<S>());
     for (panel, right) in sums.panels.iter().zip(gathered) {
-        sums.part.prefetch::<S, ROWS>(simd, panel, channel);
-        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        let factors = Plain {
+            left,
+            right: right.as_ptr(),
+            terms: sums.terms,
+        };
         // SAFETY: the caller's; `gather` has filled `terms` rows of each panel, which is this task's alone.
-        unsafe {
-            let products = multiply(simd, left, right.as_ptr(), sums.terms, zeros);
-            (sums.part).add(simd, panel, channel, sums.begin, products);
-        }
+        unsafe { add_product::<S, ROWS>(simd, sums.part, panel, channel, sums.begin, factors) };
+    }
+}
+
+/// Adds a product to `ROWS` output channels of a panel, or to their bias where it is of the first terms.
+///
+/// # Safety
+///
+/// As for [`Factors::multiply`] and [`Part::add`].
+#[inline(always)]
+unsafe fn add_product<S: Simd, const ROWS: usize>(
+    simd: S,
+    part: &Part<'_, impl Sized>,
+    panel: &Panel,
+    channel: usize,
+    first: bool,
+    factors: impl Factors,
+) {
+    part.prefetch::<S, ROWS>(simd, panel, channel);
+    // SAFETY: the caller's.
+    unsafe {
+        let products = factors.multiply::<S, ROWS>(simd);
+        part.add(simd, panel, channel, first, products);
     }
 }
 

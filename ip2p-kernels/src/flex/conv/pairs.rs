@@ -5,10 +5,9 @@
 
 use burn::tensor::bf16;
 
-use super::panel::Panel;
-use super::{Part, TILE_VECTORS};
+use super::{Part, add_product};
 use crate::flex::simd::{Kernel, Simd};
-use crate::flex::tile::{LeftPairs, Scratch, for_tiles, multiply_pairs, width};
+use crate::flex::tile::{Factors, LeftPairs, Paired, Scratch, for_tiles, width};
 
 /// How many terms are gathered at a time: 24 KB of a panel with 512-bit vectors.
 const TERMS: usize = 256;
@@ -34,55 +33,24 @@ impl Kernel for Part<'_, bf16> {
             for panel in &panels {
                 let target = &mut gathered[..pairs * width];
                 panel.gather_pairs(simd, geometry, self.input, first_term, target);
-                let sums = Sums {
-                    part: &self,
-                    panel,
-                    gathered: &gathered,
+                let factors = Paired {
+                    left,
+                    right: gathered.as_ptr(),
                     pairs,
-                    begin: first_term == 0,
                 };
-                // SAFETY: the weights have `channels` rows from the first channel on, of as many terms from the first term on.
+                // SAFETY: the weights have `channels` rows from the first channel on, of as many terms from the first term on;
+                // `gather_pairs` has filled as many rows of the panel, which is this task's alone.
                 unsafe {
-                    for_tiles!(S, self.channels, |first| add_products(
+                    for_tiles!(S, self.channels, |first| add_product(
                         simd,
-                        &sums,
-                        left.skip(first),
+                        &self,
+                        panel,
                         self.first_channel + first,
+                        first_term == 0,
+                        factors.skip(first),
                     ));
                 }
             }
         }
-    }
-}
-
-/// What the products of some terms are added to.
-struct Sums<'a> {
-    part: &'a Part<'a, bf16>,
-    panel: &'a Panel,
-    gathered: &'a [u32],
-    pairs: usize,
-    /// Whether these are the first terms, and the sums begin with the bias.
-    begin: bool,
-}
-
-/// Adds the products of some terms to `ROWS` output channels of a panel.
-///
-/// # Safety
-///
-/// `left` must be readable for `ROWS` rows and as many pairs; the output must have so many channels from `channel` on.
-#[inline(always)]
-unsafe fn add_products<S: Simd, const ROWS: usize>(
-    simd: S,
-    sums: &Sums<'_>,
-    left: LeftPairs,
-    channel: usize,
-) {
-    sums.part.prefetch::<S, ROWS>(simd, sums.panel, channel);
-    let right = sums.gathered.as_ptr();
-    // SAFETY: the caller's; `gather_pairs` has filled as many rows of the panel, which is this task's alone.
-    unsafe {
-        let products =
-            multiply_pairs::<S, ROWS, TILE_VECTORS>(simd, left, right, width::<S>(), sums.pairs);
-        (sums.part).add(simd, sums.panel, channel, sums.begin, products);
     }
 }
