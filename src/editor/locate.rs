@@ -55,12 +55,14 @@ impl Locator {
         let size = latents_size(latents);
         let bias = |image: &Image| {
             // Of a part of the photo, the mask has said where.
-            let place = match image.whole {
+            let place = match image.view.whole {
                 None => Place::in_sentence(&image.instruction),
                 Some(_) => None,
             };
             place
-                .map(|place| Ok(fitted(&place.mask(image.plan.photo), &image.plan)?.resized(size)))
+                .map(|place| {
+                    Ok(fitted(&place.mask(image.view.plan.photo), &image.view.plan)?.resized(size))
+                })
                 .transpose()
         };
         let pixels = size.width as usize * size.height as usize;

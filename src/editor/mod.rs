@@ -1,12 +1,12 @@
 //! The edit: the one place where the crates meet.
 
+mod encode;
 mod locate;
 mod masked;
 mod model;
 mod network;
 mod noise;
 mod plan;
-mod prepare;
 mod prepared;
 mod preview;
 mod request;

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use ip2p_core::{Error, FitPlan, FitPolicy, Region, Result, TargetSize};
-use ip2p_io::{Photo, RgbPicture};
+use ip2p_core::{Error, FitPolicy, Result, TargetSize};
+use ip2p_io::RgbPicture;
 use ip2p_region::{Mask, Where};
 
 use super::masked::Masked;
@@ -126,15 +126,9 @@ pub(super) struct PreparedImage {
 /// One picture of a batch: what is needed to give it back.
 #[derive(Debug)]
 pub(super) struct Image {
-    /// What the model is shown.
-    pub(super) photo: Arc<Photo>,
-    /// Where it may change.
+    pub(super) view: Arc<View>,
+    /// Where what is shown may change, by the view and by what was found since.
     pub(super) mask: Option<Arc<Mask>>,
-    pub(super) plan: FitPlan,
-    /// The whole photo, and where in it lies what is shown, if that is a part.
-    pub(super) whole: Option<(Arc<Photo>, Region)>,
-    /// The mask that was given.
-    pub(super) given: Option<Arc<Mask>>,
     /// What the autoencoder makes of the photo as it is, once it was asked: for all edits of what is prepared.
     pub(super) unedited: Arc<OnceLock<RgbPicture>>,
     pub(super) instruction: String,
@@ -170,13 +164,9 @@ impl PreparedImage {
     pub(super) fn seeded(self, seed: u64, warning: Option<&str>) -> Image {
         let mut warnings = self.warnings;
         warnings.extend(warning.map(ToOwned::to_owned));
-        let view = &self.view;
         Image {
-            photo: Arc::clone(&view.photo),
-            mask: view.mask.clone(),
-            plan: view.plan,
-            whole: view.whole.clone(),
-            given: view.given.clone(),
+            mask: self.view.mask.clone(),
+            view: self.view,
             unedited: self.unedited,
             instruction: self.instruction,
             seed: self.first_seed.unwrap_or(seed).wrapping_add(self.variation),

@@ -274,7 +274,7 @@ impl Steps<'_> {
                 record: self.record(&image),
                 photo,
                 mask: image.whole_mask(),
-                model_size: image.plan.model,
+                model_size: image.view.plan.model,
                 warnings: image.warnings,
             });
         }
@@ -307,9 +307,9 @@ impl Steps<'_> {
             instruction: &image.instruction,
             seed: image.seed,
             model_hash: Some(&self.editor.fingerprint),
-            plan: &image.plan,
+            plan: &image.view.plan,
             photo: image.whole_size(),
-            mask: image.given.as_deref(),
+            mask: image.view.given.as_deref(),
             steps: (self.done, self.steps()),
         };
         record(
@@ -338,15 +338,15 @@ impl Decoder<'_> {
             return match &image.mask {
                 None => Ok(after.into()),
                 Some(mask) => {
-                    let photo = fit(&image.photo, &image.plan)?.into();
-                    composite(&photo, &after, &fitted(mask, &image.plan)?)
+                    let photo = fit(&image.view.photo, &image.view.plan)?.into();
+                    composite(&photo, &after, &fitted(mask, &image.view.plan)?)
                 }
             };
         }
         let edited = self.at_photo_size(image, &after, unedited)?;
         let edited = match &image.mask {
             None => edited,
-            Some(mask) => composite(&image.photo, edited.rgb(), mask)?,
+            Some(mask) => composite(&image.view.photo, edited.rgb(), mask)?,
         };
         Ok(image.put_back(edited))
     }
@@ -359,7 +359,7 @@ impl Decoder<'_> {
         unedited: Tensor<4>,
     ) -> Result<Photo> {
         if !self.options.carries_change() {
-            return restore(after, &image.plan, &image.photo);
+            return restore(after, &image.view.plan, &image.view.photo);
         }
         let before = if let Some(picture) = image.unedited.get() {
             picture
@@ -367,7 +367,7 @@ impl Decoder<'_> {
             let picture = self.decode(unedited)?;
             image.unedited.get_or_init(|| picture)
         };
-        carry(before, after, &image.plan, &image.photo)
+        carry(before, after, &image.view.plan, &image.view.photo)
     }
 
     /// The picture of one image's latents.

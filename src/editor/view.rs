@@ -115,7 +115,7 @@ impl Image {
             self.warnings.push(EVERYWHERE.to_owned());
             return Ok(());
         };
-        let found = unfitted(found, &self.plan)?;
+        let found = unfitted(found, &self.view.plan)?;
         let both = self.mask.as_ref().map(|mask| mask.intersection(&found));
         self.mask = Some(Arc::new(both.unwrap_or(found)));
         Ok(())
@@ -123,14 +123,14 @@ impl Image {
 
     /// The size of the whole photo.
     pub(super) fn whole_size(&self) -> Size {
-        let whole = self.whole.as_ref().map(|(photo, _)| photo.size());
-        whole.unwrap_or(self.photo.size())
+        let whole = self.view.whole.as_ref().map(|(photo, _)| photo.size());
+        whole.unwrap_or(self.view.photo.size())
     }
 
     /// Where the whole photo may change, if not everywhere.
     pub(super) fn whole_mask(&self) -> Option<Arc<Mask>> {
         let mask = self.mask.as_ref()?;
-        Some(match &self.whole {
+        Some(match &self.view.whole {
             None => Arc::clone(mask),
             Some((photo, region)) => Arc::new(mask.within(photo.size(), *region)),
         })
@@ -138,7 +138,7 @@ impl Image {
 
     /// The whole photo with what the model was shown of it edited.
     pub(super) fn put_back(&self, edited: Photo) -> Photo {
-        let Some((photo, region)) = &self.whole else {
+        let Some((photo, region)) = &self.view.whole else {
             return edited;
         };
         let mut rgb: RgbPicture = photo.rgb().clone();
