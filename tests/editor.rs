@@ -2,19 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::thread;
 
+use common::{editor, quick};
 use ip2p::{
     Compat, EditOptions, EditRequest, Editor, Error, FitPolicy, OutputSize, Photo, RgbPicture,
     Size, TargetSize,
 };
 use ip2p_testing::{device, fixture};
-
-fn editor() -> Editor {
-    Editor::load(fixture("tiny-ip2p"), &device()).unwrap()
-}
 
 /// A photo of `width` by `height` pixels with something to see on it.
 fn photo(width: u32, height: u32) -> Photo {
@@ -26,13 +25,6 @@ fn photo(width: u32, height: u32) -> Photo {
     RgbPicture::new(Size::new(width, height), rgb)
         .unwrap()
         .into()
-}
-
-fn quick() -> EditOptions {
-    EditOptions::default()
-        .with_steps(2)
-        .with_size(TargetSize::Side(64))
-        .with_seed(5)
 }
 
 #[test]

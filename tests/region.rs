@@ -2,32 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::{changed_inside, editor, photo, quick};
 use ip2p::core::Region;
 use ip2p::region::{Mask, Place};
-use ip2p::{
-    Compat, Detail, EditOptions, EditRequest, Edited, Editor, FitPolicy, Photo, RgbPicture, Size,
-    TargetSize,
-};
-use ip2p_testing::{device, fixture};
-
-fn editor() -> Editor {
-    Editor::load(fixture("tiny-ip2p"), &device()).unwrap()
-}
-
-fn photo(width: u32, height: u32) -> Photo {
-    let byte = |i: u32| u8::try_from((i * 7 + i / width * 3) % 256).unwrap();
-    let pixels = (0..width * height * 3).map(byte).collect();
-    RgbPicture::new(Size::new(width, height), pixels)
-        .unwrap()
-        .into()
-}
-
-fn quick() -> EditOptions {
-    EditOptions::default()
-        .with_steps(2)
-        .with_size(TargetSize::Side(64))
-        .with_seed(5)
-}
+use ip2p::{Compat, Detail, EditOptions, EditRequest, Edited, Editor, FitPolicy, Photo, Size};
 
 fn region(x: u32, y: u32, width: u32, height: u32) -> Region {
     Region {
@@ -41,20 +21,6 @@ fn masked(editor: &Editor, photo: &Photo, mask: &Mask, options: &EditOptions) ->
     let request = EditRequest::new(photo, "make it snowy").with_mask(mask);
     let mut edited = editor.edit_batch(&[request], options).unwrap();
     edited.swap_remove(0)
-}
-
-/// How many bytes differ inside the mask; none may outside.
-fn changed_inside(edited: &Photo, photo: &Photo, mask: &Mask) -> usize {
-    let pairs = edited.rgb().pixels().iter().zip(photo.rgb().pixels());
-    let mut inside = 0;
-    for (at, (edited, original)) in pairs.enumerate() {
-        if mask.weights()[at / 3] == 0 {
-            assert_eq!(edited, original, "byte {at} outside the mask");
-        } else {
-            inside += usize::from(edited != original);
-        }
-    }
-    inside
 }
 
 #[test]

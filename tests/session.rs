@@ -2,30 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::{editor, quick};
 use ip2p::core::Region;
 use ip2p::region::Mask;
 use ip2p::{
-    Compat, EditOptions, Editor, Error, Focus, OutputSize, Photo, PhotoFile, RgbPicture, Session,
-    Size, TargetSize, TurnRequest,
+    Compat, EditOptions, Editor, Error, Focus, OutputSize, PhotoFile, Session, Size, TargetSize,
+    TurnRequest,
 };
 use ip2p_testing::{device, fixture};
 
-fn editor() -> Editor {
-    Editor::load(fixture("tiny-ip2p"), &device()).unwrap()
-}
-
 fn photo(width: u32, height: u32) -> PhotoFile {
-    let byte = |i: u32| u8::try_from((i * 7 + i / width * 3) % 256).unwrap();
-    let pixels = (0..width * height * 3).map(byte).collect();
-    let photo = Photo::from(RgbPicture::new(Size::new(width, height), pixels).unwrap());
+    let photo = common::photo(width, height);
     PhotoFile::from_bytes("photo.png", photo.to_png().unwrap())
-}
-
-fn quick() -> EditOptions {
-    EditOptions::default()
-        .with_steps(2)
-        .with_size(TargetSize::Side(64))
-        .with_seed(5)
 }
 
 fn mask(session: &Session, x: u32, y: u32, width: u32, height: u32) -> Mask {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ip2p::region::Where;
 use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
-    OutputSize, Photo, PhotoFile, Precision, Result, Step, Timings, device_by_name,
+    OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
 };
 use ip2p_batch::numbered;
 use serde::Serialize;
@@ -87,7 +87,8 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let first = &job.links[0];
     job.links.iter().try_for_each(|link| link.options.check())?;
     let outputs = outputs(args, &job)?;
-    let photo = Photo::open(&job.input)?;
+    let file = PhotoFile::open(&job.input)?;
+    let photo = file.decode()?;
     let mask = args.mask.mask(&photo)?;
     let anywhere = mask.is_none() && first.options.region == Where::default();
     args.show.check(!anywhere)?;
@@ -108,7 +109,6 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let (mut edited, timings) = if job.links.len() == 1 {
         edit(&editor, &request, &first.options, progress, &stop)?
     } else {
-        let file = PhotoFile::open(&job.input)?;
         let what = (mask.as_ref(), job.count);
         chain::edit(&editor, file, &job.links, what, progress, &stop)?
     };

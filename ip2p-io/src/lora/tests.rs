@@ -167,30 +167,19 @@ fn a_sum_that_is_no_number_names_the_layer() {
     let folder = folder();
     let mut tensors = Tensors::default();
     tensors.add("unet.conv_in.diff", &[2, 8, 1, 1], 0);
-    let bytes = &mut tensors.0.get_mut("unet.conv_in.diff").unwrap().2;
-    bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
-    let checkpoint = open(&folder, &tensors).unwrap();
-    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
-    let error = weights
-        .read("conv_in.weight", &burn::tensor::Device::flex())
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("holds NaN among its factors"),
-        "{error}"
-    );
-    let bytes = &mut tensors.0.get_mut("unet.conv_in.diff").unwrap().2;
-    bytes[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-    let checkpoint = open(&folder, &tensors).unwrap();
-    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
-    let error = weights
-        .read("conv_in.weight", &burn::tensor::Device::flex())
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("makes layer conv_in infinite or no number"),
-        "{error}"
-    );
+    for (number, said) in [
+        (f32::NAN, "holds NaN among its factors"),
+        (f32::INFINITY, "makes layer conv_in infinite or no number"),
+    ] {
+        let bytes = &mut tensors.0.get_mut("unet.conv_in.diff").unwrap().2;
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        let checkpoint = open(&folder, &tensors).unwrap();
+        let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
+        let error = weights
+            .read("conv_in.weight", &burn::tensor::Device::flex())
+            .unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }
 
 #[test]
