@@ -9,7 +9,10 @@
 //! embedding are computed in `f32` in any case.
 
 pub mod clip;
+mod cost;
 pub mod layers;
 pub mod taesd;
 pub mod unet;
 pub mod vae;
+
+pub use cost::Cost;

@@ -6,6 +6,7 @@
 
 mod attention;
 mod config;
+mod cost;
 mod embeddings;
 mod encoder;
 mod model;

@@ -11,6 +11,7 @@
 //! `AutoencoderTiny` takes for them what its encoder gives.
 
 mod config;
+mod cost;
 mod layers;
 mod model;
 

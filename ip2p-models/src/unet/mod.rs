@@ -8,6 +8,7 @@
 
 mod blocks;
 mod config;
+mod cost;
 mod levels;
 mod model;
 

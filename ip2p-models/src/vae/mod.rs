@@ -12,6 +12,7 @@
 mod autoencoder;
 mod blocks;
 mod config;
+mod cost;
 mod decoder;
 mod encoder;
 mod model;

@@ -1,0 +1,19 @@
+//! What a pass through the text encoder costs.
+
+use super::CLIPTextConfig;
+use crate::cost::{Cost, Pass};
+
+impl CLIPTextConfig {
+    /// What one pass costs over `batch` sentences of so many tokens.
+    #[must_use]
+    pub fn cost(&self, batch: usize, tokens: usize) -> Cost {
+        let mut pass = Pass::new(batch, [1, 1]);
+        let (width, inner) = (self.hidden_size, self.intermediate_size);
+        for _ in 0..self.num_hidden_layers {
+            pass.attend(width, tokens, [tokens, width]);
+            pass.linear(tokens, [width, inner]);
+            pass.linear(tokens, [inner, width]);
+        }
+        pass.cost()
+    }
+}
