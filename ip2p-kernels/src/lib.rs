@@ -19,6 +19,7 @@ mod conv;
 mod flex;
 mod linear;
 mod norm;
+mod peak;
 pub mod plain;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
@@ -26,6 +27,7 @@ pub use attention::attention;
 pub use conv::conv2d;
 pub use linear::linear;
 pub use norm::{Activation, group_norm, layer_norm};
+pub use peak::measured_peak;
 
 use burn::tensor::{DType, Tensor};
 
