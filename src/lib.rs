@@ -79,7 +79,7 @@ pub use self::chain::split_edits;
 pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
-    EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
+    EditCost, EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
@@ -98,5 +98,6 @@ pub use ip2p_io::{
     LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
     check_output,
 };
+pub use ip2p_models::Cost;
 pub use ip2p_models::vae::{Tiling, VaeOptions};
 pub use ip2p_sched::{SamplerKind, ScheduleKind};

@@ -1,5 +1,6 @@
 //! The edit: the one place where the crates meet.
 
+mod cost;
 mod encode;
 mod locate;
 mod masked;
@@ -26,6 +27,7 @@ use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
 
+pub use cost::EditCost;
 pub use model::{Model, inspect};
 pub use prepared::Prepared;
 pub use request::EditRequest;

@@ -64,9 +64,9 @@ fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<Check
 pub struct Model {
     checkpoint: Checkpoint,
     pub(super) tokenizer: Tokenizer,
-    text_encoder: CLIPTextConfig,
-    vae: AutoencoderConfig,
-    unet: UNet2DConditionConfig,
+    pub(super) text_encoder: CLIPTextConfig,
+    pub(super) vae: AutoencoderConfig,
+    pub(super) unet: UNet2DConditionConfig,
     pub(super) scheduler: SchedulerConfig,
     pub(super) profile: CheckpointProfile,
     pub(super) size_step: SizeStep,
