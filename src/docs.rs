@@ -20,3 +20,6 @@ pub mod backends {}
 
 #[doc = include_str!("../docs/training.md")]
 pub mod training {}
+
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}

@@ -1,5 +1,6 @@
 //! The command line: names, defaults and help.
 
+mod bench;
 mod many;
 mod mask;
 mod models;
@@ -17,6 +18,7 @@ use ip2p::{
     TargetSize,
 };
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
@@ -28,6 +30,10 @@ pub(crate) use turns::{ChainArgs, SessionArgs};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// How many threads share the work on the CPU [default: one for each core]
+    #[arg(long, value_name = "N", global = true)]
+    pub(crate) threads: Option<usize>,
 }
 
 /// What to do.
@@ -43,6 +49,8 @@ pub(crate) enum Command {
     Session(Box<SessionArgs>),
     /// Say what a checkpoint is, or how a picture was made.
     Inspect(InspectArgs),
+    /// Time the parts of an edit here, beside what they cost and what the device can do.
+    Bench(Box<BenchArgs>),
     /// Write a checkpoint in another layout or number format, with adaptations merged.
     Convert(Box<ConvertArgs>),
     /// Make an editor of a custom model: add what it learnt after its base to an InstructPix2Pix model.
