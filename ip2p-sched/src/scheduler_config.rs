@@ -18,7 +18,7 @@ use crate::spacing::Spacing;
 const WITHOUT_EFFECT: &[&str] = &[
     // Of PNDM alone.
     "skip_prk_steps",
-    // DDIM is made with `set_alpha_to_one=False`; LCM never steps below timestep 0.
+    // DDIM is made with `set_alpha_to_one=False`; LCM and TCD never step below timestep 0.
     "set_alpha_to_one",
     // The sampler's name chooses it.
     "algorithm_type",
@@ -176,7 +176,7 @@ impl SchedulerConfig {
     pub(crate) fn apply_as(&self, sampler: SamplerKind, profile: &mut CheckpointProfile) {
         let (start, end, schedule) = match sampler {
             SamplerKind::Heun => (0.00085, 0.012, BetaSchedule::Linear),
-            SamplerKind::Lcm => (0.00085, 0.012, BetaSchedule::ScaledLinear),
+            SamplerKind::Lcm | SamplerKind::Tcd => (0.00085, 0.012, BetaSchedule::ScaledLinear),
             _ => (0.0001, 0.02, BetaSchedule::Linear),
         };
         profile.beta_start = self.beta_start.unwrap_or(start);

@@ -25,6 +25,11 @@ pub(crate) enum Rounding {
 const WHOLE: f64 = 1e-6;
 
 impl Timesteps {
+    /// The noise level of a timestep.
+    pub(crate) fn sigma(&self, timestep: f64) -> f64 {
+        self.noise.sigma(timestep, self.interpolation)
+    }
+
     pub(crate) fn at(&self, sigma: f64) -> f64 {
         let timestep = self.noise.timestep(sigma, self.interpolation);
         match self.rounding {
