@@ -105,6 +105,8 @@ pub struct CheckpointProfile {
     pub sampler: SamplerKind,
     /// The longer side of the pictures that it was trained with, in pixels: the size to work at where none is given.
     pub longer_side: u32,
+    /// What stands after every sentence, as it did in the training: empty for most.
+    pub suffix: String,
 }
 
 impl Default for CheckpointProfile {
@@ -127,6 +129,7 @@ impl Default for CheckpointProfile {
             steps: 20,
             sampler: SamplerKind::EulerAncestral,
             longer_side: 512,
+            suffix: String::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Finding a checkpoint's [`CheckpointProfile`] in its files.
 
-use ip2p_core::{CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
+use ip2p_core::{CheckpointProfile, Error, KnownProfile, ModelFamily, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,8 +16,8 @@ impl Checkpoint {
     ///   of [`Checkpoint::scheduler_config`].
     /// - `vae/config.json`: the scaling factor of the latents, and if it is missing diffusers' own for the class.
     /// - `unet/config.json`: the family, from the width of the context.
-    /// - the name that the checkpoint was saved under: InstructDiffusion combines the branches by a formula of its own,
-    ///   which nothing else in its files says.
+    /// - the name that the checkpoint was saved under, if it is a [`KnownProfile`]'s: InstructDiffusion combines the branches by
+    ///   a formula of its own, which nothing else in its files says.
     /// - `ip2p.json` in the folder: fields of [`CheckpointProfile`] that replace the found ones, among them the settings
     ///   that an edit has by default. Its author knows best; a caller who knows better changes the result.
     ///
@@ -34,11 +34,8 @@ impl Checkpoint {
             scaling_factor: self.scaling_factor()?,
             ..training.clone()
         };
-        if is_instruct_diffusion(&profile.name) {
-            profile.guidance = GuidanceFormula::InstructDiffusion;
-            // `edit_cli.py` of InstructDiffusion at 435f0c3.
-            profile.text_scale = 5.0;
-            profile.image_scale = 1.25;
+        if let Some(known) = KnownProfile::of(&profile.name, profile.family) {
+            known.apply_to(&mut profile);
         }
         let path = self.root.join(PROFILE_FILE);
         if !self.storage.is_file(&path) {
@@ -116,14 +113,9 @@ fn overlay(profile: &CheckpointProfile, json: &str) -> serde_json::Result<Checkp
     serde_json::from_value(Value::Object(fields))
 }
 
-fn is_instruct_diffusion(name: &str) -> bool {
-    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
-    letters.to_ascii_lowercase().contains("instructdiffusion")
-}
-
 #[cfg(test)]
 mod tests {
-    use ip2p_core::SamplerKind;
+    use ip2p_core::{GuidanceFormula, SamplerKind};
 
     use super::super::testing::Folder;
     use super::*;
@@ -215,8 +207,19 @@ mod tests {
     }
 
     #[test]
-    fn instruct_diffusion_is_known_by_its_name() {
+    fn a_fine_tune_is_known_by_its_name_and_family() {
         let folder = Folder::new();
+        folder.set(
+            "model_index.json",
+            "_name_or_path",
+            "hive_v2_rw_condition".into(),
+        );
+        folder.set("unet/config.json", "cross_attention_dim", 1024.into());
+        let found = profile(&folder).unwrap();
+        assert_eq!(found.suffix, ", image quality is five out of five");
+        folder.set("unet/config.json", "cross_attention_dim", 768.into());
+        let found = profile(&folder).unwrap();
+        assert_eq!(found.suffix, "");
         folder.set(
             "model_index.json",
             "_name_or_path",
