@@ -199,7 +199,7 @@ fn check_family(lora: &Lora, names: &BTreeMap<String, &str>, weights: &Weights) 
 }
 
 /// The family of models whose text encoder gives this width.
-fn family(width: usize) -> &'static str {
+pub(crate) fn family(width: usize) -> &'static str {
     match width {
         768 => "Stable Diffusion 1",
         1024 => "Stable Diffusion 2",

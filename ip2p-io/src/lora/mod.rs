@@ -28,7 +28,7 @@ use crate::checkpoint::{
 };
 
 pub(crate) use self::apply::Patch;
-pub(crate) use self::fit::fit;
+pub(crate) use self::fit::{family, fit};
 pub(crate) use self::key::is_lora_key;
 
 /// Hexadecimal digits of an adaptation's hash: as many as AUTOMATIC1111 shows.

@@ -4,16 +4,21 @@
 //! line of `Key: value` pairs, of which a value with a comma, colon or line break in it is quoted as JSON.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use ip2p_core::{NoiseKind, ScaleSchedule, Size};
 
 use super::EditRecord;
-use super::loras;
+use super::{embeddings, loras};
+use crate::prompt::PromptSyntax;
 
 const NEGATIVE: &str = "Negative prompt:";
 
+/// How the versions of this program begin.
+const OURS: &str = "ip2p ";
+
 /// Our names of samplers and AUTOMATIC1111's.
-const SAMPLERS: [(&str, &str); 8] = [
+const SAMPLERS: [(&str, &str); 9] = [
     ("euler-a", "Euler a"),
     ("euler", "Euler"),
     ("heun", "Heun"),
@@ -22,15 +27,17 @@ const SAMPLERS: [(&str, &str); 8] = [
     ("dpmpp-2m-sde", "DPM++ 2M SDE"),
     ("unipc", "UniPC"),
     ("lcm", "LCM"),
+    ("tcd", "TCD"),
 ];
 
 /// Our names of schedules and AUTOMATIC1111's; of several of theirs, the first is written.
-const SCHEDULES: [(&str, &str); 5] = [
+const SCHEDULES: [(&str, &str); 6] = [
     ("normal", "Uniform"),
     ("normal", "Automatic"),
     ("normal", "Normal"),
     ("karras", "Karras"),
     ("exponential", "Exponential"),
+    ("trailing", "SGM Uniform"),
 ];
 
 impl EditRecord {
@@ -74,6 +81,10 @@ impl EditRecord {
         for (key, value) in pairs {
             record.take(&key, value);
         }
+        // Other tools' sentences are of that syntax, whether they say so or not.
+        if !record.version.starts_with(OURS) {
+            record.take_syntax(PromptSyntax::A1111.name());
+        }
         Some(record)
     }
 
@@ -92,7 +103,11 @@ impl EditRecord {
         optional("Size", self.model_size.map(|size| size.to_string()));
         optional("Model hash", self.model_hash.clone());
         optional("Model", self.model.clone());
+        optional("VAE", self.vae_name());
         optional("Lora hashes", loras::hashes(&self.loras));
+        optional("TI hashes", embeddings::hashes(&self.embeddings));
+        let syntax = (self.prompt_syntax != PromptSyntax::Plain).then_some(self.prompt_syntax);
+        optional("Prompt syntax", syntax.map(|syntax| syntax.to_string()));
         // Their image-to-image begins with the photo under noise, ours with noise alone if there is no strength.
         optional(
             "Denoising strength",
@@ -155,9 +170,24 @@ impl EditRecord {
             "Model" => self.model = Some(value),
             "Model hash" => self.model_hash = Some(value),
             "Lora hashes" => loras::take_hashes(&mut self.loras, &value),
+            "TI hashes" => self.embeddings = embeddings::take_hashes(&value),
+            "Prompt syntax" => self.take_syntax(&value),
             "Version" => self.version = value,
             _ => {}
         }
+    }
+
+    fn take_syntax(&mut self, value: &str) {
+        if let Ok(syntax) = value.parse::<PromptSyntax>() {
+            self.prompt_syntax = syntax;
+            self.long_prompt = syntax.long_prompt();
+        }
+    }
+
+    /// The name of the autoencoder's file.
+    fn vae_name(&self) -> Option<String> {
+        let name = Path::new(self.vae_path.as_ref()?).file_name()?;
+        Some(name.to_string_lossy().into_owned())
     }
 
     /// Older files have the schedule in the sampler's name: `DPM++ 2M Karras`.
@@ -290,8 +320,9 @@ fn split_quoted(line: &str) -> Option<(String, &str)> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::LoraRecord;
+    use super::super::{EmbeddingRecord, LoraRecord};
     use super::*;
+    use crate::prompt::LongPrompt;
 
     #[test]
     fn the_text_is_in_the_form_that_other_tools_read() {
@@ -319,7 +350,7 @@ mod tests {
     fn a_text_of_automatic1111_is_read() {
         let text = "turn him into a \"cyborg\"<lora:a:0.5>\nwith wires\nNegative prompt: blur,\nugly\n\
                     Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Image CFG scale: 1.25, Seed: 1371, Size: 512x768, \
-                    Model hash: fbc31a67aa, Model: instruct-pix2pix, Lora hashes: \"a: 1, b: \\\"2\\\"\", RNG: NV, Version: v1.9.4";
+                    Model hash: fbc31a67aa, Model: instruct-pix2pix, Lora hashes: \"a: 1, b: \\\"2\\\"\", TI hashes: \"easy: c74b4e810b03\", RNG: NV, Version: v1.9.4";
         let record = EditRecord::parse_parameters(text).unwrap();
         let expected = EditRecord {
             instruction: "turn him into a \"cyborg\"\nwith wires".into(),
@@ -342,6 +373,13 @@ mod tests {
                 ..LoraRecord::default()
             }],
             version: "v1.9.4".into(),
+            embeddings: vec![EmbeddingRecord {
+                name: "easy".into(),
+                hash: Some("c74b4e810b03".into()),
+                path: None,
+            }],
+            prompt_syntax: PromptSyntax::A1111,
+            long_prompt: LongPrompt::Chunks,
             ..EditRecord::default()
         };
         assert_eq!(record, expected);
@@ -369,6 +407,8 @@ mod tests {
         let expected = EditRecord {
             instruction: "x".into(),
             version: String::new(),
+            prompt_syntax: PromptSyntax::A1111,
+            long_prompt: LongPrompt::Chunks,
             ..EditRecord::default()
         };
         assert_eq!(record, expected);
@@ -378,6 +418,28 @@ mod tests {
     fn a_sampler_that_we_lack_keeps_its_name() {
         let record = EditRecord::parse_parameters("Steps: 1, Sampler: DPM2 a, Seed: 2").unwrap();
         assert_eq!(record.sampler, "DPM2 a");
+    }
+
+    #[test]
+    fn what_was_named_in_the_sentences_and_how_they_are_read_is_said() {
+        let record = EditRecord {
+            instruction: "make it a (<cat>:1.2)".into(),
+            vae_path: Some("vaes/mse.safetensors".into()),
+            embeddings: vec![EmbeddingRecord {
+                name: "<cat>".into(),
+                hash: Some("12ab".into()),
+                path: Some("cat.pt".into()),
+            }],
+            prompt_syntax: PromptSyntax::A1111,
+            long_prompt: LongPrompt::Chunks,
+            ..EditRecord::default()
+        };
+        let text = record.to_parameters();
+        let said = "VAE: mse.safetensors, TI hashes: \"<cat>: 12ab\", Prompt syntax: a1111,";
+        assert!(text.contains(said), "{text}");
+        let back = EditRecord::parse_parameters(&text).unwrap();
+        assert_eq!(back.prompt_syntax, PromptSyntax::A1111);
+        assert_eq!(back.embeddings[0].name, "<cat>");
     }
 
     proptest! {

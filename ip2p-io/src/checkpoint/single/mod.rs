@@ -139,6 +139,19 @@ impl Checkpoint {
         }
     }
 
+    /// The file that the autoencoder is taken from, if it is not the checkpoint's own.
+    #[must_use]
+    pub fn vae_path(&self) -> Option<&Path> {
+        self.vae_weights.as_ref().map(|vae| vae.0.as_path())
+    }
+
+    /// The folder that the configs and the tokenizer of a single file are taken from, if they are not its own.
+    #[must_use]
+    pub fn config_path(&self) -> Option<&Path> {
+        let single = self.single.as_ref()?;
+        (self.root != single.path).then_some(&*self.root)
+    }
+
     /// Takes the autoencoder from a file of its own, which must be of the same shape.
     fn with_vae(mut self, path: &Path) -> Result<Self> {
         let (tensors, _) = read_tensors(path)?;

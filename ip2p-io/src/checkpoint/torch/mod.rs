@@ -42,7 +42,7 @@ pub(crate) fn is_torch(start: &[u8]) -> bool {
 /// - `path`: named in errors, not opened
 /// - `file_bytes`: the length of the file
 ///
-/// The tensors of `state_dict`, if there is one, or else of the outermost dictionary.
+/// The tensors of `state_dict`, or of an embedding's `string_to_param`, if there is one, or else of the outermost dictionary.
 ///
 /// # Errors
 ///
@@ -99,7 +99,11 @@ fn state_dict(built: &Built) -> Result<BTreeMap<&str, &Tensor>, String> {
         return Err("holds no dictionary of tensors".into());
     };
     let named = |(key, value): &(Value, Value)| match (key, value) {
-        (Value::Text(key), Value::Dict(inner)) if key == "state_dict" => Some(*inner),
+        (Value::Text(key), Value::Dict(inner))
+            if key == "state_dict" || key == "string_to_param" =>
+        {
+            Some(*inner)
+        }
         _ => None,
     };
     let inner = built.dicts[outer].iter().find_map(named).unwrap_or(outer);
