@@ -9,6 +9,9 @@ mod config;
 mod embeddings;
 mod encoder;
 mod model;
+mod tokens;
+mod weigh;
 
 pub use config::{CLIPTextConfig, HiddenAct};
 pub use model::CLIPTextModel;
+pub use weigh::weigh;

@@ -14,13 +14,13 @@ use crate::layers::LayerNorm;
 /// transformers 5 writes the same names without `text_model.`.
 #[derive(Module, Debug)]
 pub struct CLIPTextModel {
-    text_model: CLIPTextTransformer,
+    pub(super) text_model: CLIPTextTransformer,
 }
 
 /// All of the model; a level of its own because the names of the weights have one.
 #[derive(Module, Debug)]
-struct CLIPTextTransformer {
-    embeddings: CLIPTextEmbeddings,
+pub(super) struct CLIPTextTransformer {
+    pub(super) embeddings: CLIPTextEmbeddings,
     encoder: CLIPEncoder,
     final_layer_norm: LayerNorm,
 }
