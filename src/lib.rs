@@ -20,7 +20,9 @@
 //! ```
 //!
 //! - A checkpoint that is built into the program: [`Editor::load_from_memory`].
-//! - Low-rank adaptations (LoRA), merged into the weights: [`Model::with_lora`].
+//! - Low-rank adaptations (LoRA), merged into the weights: [`Model::with_lora`], [`Editor::set_loras`].
+//! - Words that are learnt (textual inversion), weights and long sentences: [`Model::with_embedding`],
+//!   [`EditOptions::with_prompt_syntax`].
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several edits of one photo, such as with other scales: [`Editor::prepare`].
@@ -90,13 +92,13 @@ pub use self::remote::lend;
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,
-    ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, KnownProfile, NoiseKind,
+    Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
-    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Lora,
-    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
-    check_output,
+    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, Embedding,
+    EmbeddingRecord, LoadProgress, LongPrompt, Lora, LoraRecord, OpenOptions, Photo, PhotoFile,
+    PictureFormat, PromptSyntax, RgbPicture, WeightsChoice, check_output,
 };
 pub use ip2p_models::vae::{Tiling, VaeOptions};
 pub use ip2p_sched::{SamplerKind, ScheduleKind};

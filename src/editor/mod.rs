@@ -1,5 +1,6 @@
 //! The edit: the one place where the crates meet.
 
+mod adapt;
 mod locate;
 mod masked;
 mod model;
@@ -13,6 +14,7 @@ mod request;
 mod steps;
 mod turn;
 mod view;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;

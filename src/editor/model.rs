@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use ip2p_core::{CheckpointProfile, FitPlan, Precision, Result, Size, SizeStep};
 use ip2p_io::{
-    Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Lora, LoraRecord,
-    OpenOptions, Tokenizer, WeightsChoice,
+    Checkpoint, CheckpointSummary, Component, EditRecord, Embeddings, LoadProgress, Lora,
+    LoraRecord, OpenOptions, Tokenizer, WeightsChoice,
 };
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
@@ -62,13 +62,16 @@ fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<Check
 /// ```
 #[derive(Debug, Clone)]
 pub struct Model {
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     pub(super) tokenizer: Tokenizer,
-    text_encoder: CLIPTextConfig,
+    pub(super) embeddings: Embeddings,
+    pub(super) text_encoder: CLIPTextConfig,
     vae: AutoencoderConfig,
     unet: UNet2DConditionConfig,
     pub(super) scheduler: SchedulerConfig,
     pub(super) profile: CheckpointProfile,
+    /// The known model whose conventions were asked for.
+    pub(super) known: Option<&'static str>,
     pub(super) size_step: SizeStep,
 }
 
@@ -104,9 +107,12 @@ impl Model {
         let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
         let profile = profile(&checkpoint, &scheduler)?;
         NoiseSchedule::new(&profile)?;
+        let text_encoder = CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?;
         Ok(Self {
             tokenizer: checkpoint.tokenizer()?,
-            text_encoder: CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?,
+            embeddings: Embeddings::new(text_encoder.vocab_size),
+            text_encoder,
+            known: None,
             size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
             vae,
             unet,
@@ -137,6 +143,7 @@ impl Model {
         profile.check()?;
         NoiseSchedule::new(&profile)?;
         self.profile = profile;
+        self.known = None;
         Ok(self)
     }
 
@@ -180,6 +187,18 @@ impl Model {
         self.checkpoint.loras().iter().map(record).collect()
     }
 
+    /// The file that the autoencoder is taken from, if it is not the checkpoint's own.
+    #[must_use]
+    pub fn vae_path(&self) -> Option<&Path> {
+        self.checkpoint.vae_path()
+    }
+
+    /// The folder that the configs and the tokenizer are taken from, if they are not the checkpoint's own.
+    #[must_use]
+    pub fn config_path(&self) -> Option<&Path> {
+        self.checkpoint.config_path()
+    }
+
     /// The checkpoint's conventions.
     #[must_use]
     pub fn profile(&self) -> &CheckpointProfile {
@@ -209,10 +228,10 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) that names the first option that does not, or says
-    /// that the sentence is empty or the photo of a size that the options do not allow.
+    /// that the sentence is empty or not of its syntax, or the photo of a size that the options do not allow.
     pub fn check(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<()> {
         request.plan(&self.settings(options)?, self.size_step)?;
-        Ok(())
+        self.check_prompts(request.instruction, options)
     }
 
     /// The checkpoint's fingerprint: [`Checkpoint::fingerprint`].
@@ -242,6 +261,7 @@ impl Model {
     ) -> Result<EditRecord> {
         let settings = self.settings(options)?;
         check_words(instruction, 1)?;
+        self.check_prompts(instruction, options)?;
         let (_, _, plan) = planned(photo, mask, &settings, self.size_step)?;
         let mask = mask.map(|mask| mask.resized(photo));
         let done = Done {
@@ -294,6 +314,7 @@ impl Model {
         let text_encoder = self.text_encoder.init(device);
         let (text_encoder, _) =
             checkpoint.load(text_encoder, Component::TextEncoder, precision, progress)?;
+        let text_encoder = self.with_words(text_encoder, device);
         let vae = self.vae.init(device);
         let (vae, _) = checkpoint.load(vae, Component::Vae, precision, progress)?;
         let unet = self.unet.init(device);

@@ -1,55 +1,51 @@
 //! From photos and sentences to what the U-Net is conditioned on.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use ip2p_core::{NullText, Result};
-use ip2p_io::{fit, to_tensor};
+use ip2p_io::{EncodedPrompt, LongPrompt, PromptChunk, fit, to_tensor};
 
 use super::Editor;
 use super::preview::LatentColours;
 use super::request::EditRequest;
 use super::view::View;
+use super::words::of_one_length;
 use crate::device::dtype;
 use crate::options::EditOptions;
 
-/// A sentence as the text encoder gives it, and what of it was cut.
-struct EncodedText {
-    /// `[1, tokens, width]`.
-    context: Tensor<3>,
-    truncated: Option<String>,
-}
-
 impl Editor {
-    /// The contexts of the requests, one for each variation, and the warnings of each request.
+    /// The contexts of the requests, one for each variation, those without the sentence, and the warnings of each request.
+    ///
+    /// All are of one length.
     pub(super) fn encode_texts(
         &self,
         requests: &[EditRequest<'_>],
         options: &EditOptions,
     ) -> Result<(Tensor<3>, Tensor<3>, Vec<Vec<String>>)> {
-        let mut contexts = Vec::new();
+        let negative = self.model.negative(options)?;
         let mut warnings = Vec::new();
-        let negative = options
-            .negative
-            .as_deref()
-            .map(|text| self.encode_text(text))
-            .transpose()?;
-        let negative_warning = negative
-            .as_ref()
-            .and_then(|text| cut("negative prompt", text));
+        let mut contexts = Vec::new();
         for request in requests {
-            let text = self.encode_text(request.instruction)?;
-            warnings.push(
-                cut("instruction", &text)
-                    .into_iter()
-                    .chain(negative_warning.clone())
-                    .collect(),
-            );
-            contexts.extend(vec![text.context; request.variations]);
+            let sentence = self.model.instruction(request.instruction, options)?;
+            let both: Vec<_> = [Some(&sentence), negative.as_ref()]
+                .into_iter()
+                .flatten()
+                .collect();
+            let cuts = ["instruction", "negative prompt"].into_iter().zip(&both);
+            let cuts = cuts.filter_map(|(what, prompt)| cut(what, prompt));
+            warnings.push(cuts.chain(self.unnamed(&both)).collect());
+            contexts.push(self.context(&sentence));
         }
         let uncond_context = match (negative, self.model.profile.null_text) {
-            (Some(negative), _) => negative.context,
+            (Some(negative), _) => self.context(&negative),
             (None, NullText::Zeros) => contexts[0].zeros_like(),
-            (None, _) => self.encode_text("")?.context,
+            (None, _) => self.context(&self.empty_sentence()?),
         };
+        contexts.push(uncond_context);
+        let mut contexts = of_one_length(contexts, self.model.tokenizer.max_length())?;
+        let uncond_context = contexts.pop().expect("just pushed");
+        let contexts: Vec<_> = (requests.iter().zip(contexts))
+            .flat_map(|(request, context)| vec![context; request.variations])
+            .collect();
         let batch = contexts.len();
         Ok((
             Tensor::cat(contexts, 0),
@@ -58,13 +54,16 @@ impl Editor {
         ))
     }
 
-    fn encode_text(&self, text: &str) -> Result<EncodedText> {
-        let encoded = self.model.tokenizer.encode(text)?;
-        let shape = [1, encoded.ids.len()];
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(encoded.ids, shape), &self.device);
-        Ok(EncodedText {
-            context: self.text_encoder.forward(ids),
-            truncated: encoded.truncated,
+    /// The sentence of the branches that have none.
+    fn empty_sentence(&self) -> Result<EncodedPrompt> {
+        let ids = self.model.tokenizer.encode("")?.ids;
+        Ok(EncodedPrompt {
+            chunks: vec![PromptChunk {
+                weights: vec![1.0; ids.len()],
+                ids,
+            }],
+            truncated: None,
+            embeddings: std::collections::BTreeSet::default(),
         })
     }
 
@@ -93,9 +92,10 @@ impl Editor {
 }
 
 /// Says which words of a sentence the text encoder did not get.
-fn cut(what: &str, text: &EncodedText) -> Option<String> {
-    let words = text.truncated.as_ref()?;
+fn cut(what: &str, prompt: &EncodedPrompt) -> Option<String> {
+    let words = prompt.truncated.as_ref()?;
     Some(format!(
-        "the {what} is longer than the text encoder takes; this was cut: \"{words}\""
+        "the {what} is longer than the text encoder takes; this was cut: \"{words}\" (--long-prompt {} takes it whole)",
+        LongPrompt::Chunks
     ))
 }

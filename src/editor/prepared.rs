@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use ip2p_core::{Error, FitPlan, FitPolicy, Region, Result, TargetSize};
-use ip2p_io::{Photo, RgbPicture};
+use ip2p_io::{LongPrompt, Photo, PromptSyntax, RgbPicture};
 use ip2p_region::{Mask, Where};
 
 use super::masked::Masked;
@@ -60,6 +60,8 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq)]
 struct Common {
     negative: Option<String>,
+    prompt_syntax: PromptSyntax,
+    long_prompt: LongPrompt,
     size: TargetSize,
     fit: FitPolicy,
     compat: Compat,
@@ -71,6 +73,8 @@ impl Common {
     fn of(settings: &Settings) -> Self {
         Self {
             negative: settings.options.negative.clone(),
+            prompt_syntax: settings.options.prompt_syntax,
+            long_prompt: settings.options.long_prompt(),
             size: settings.size,
             fit: settings.fit,
             compat: settings.options.compat,
@@ -91,6 +95,14 @@ impl Common {
             |negative: &Option<String>| negative.as_ref().map_or("none".into(), Clone::clone);
         if self.negative != other.negative {
             return differs("negative", text(&self.negative), text(&other.negative));
+        }
+        if self.prompt_syntax != other.prompt_syntax {
+            let (was, is) = (self.prompt_syntax, other.prompt_syntax);
+            return differs("prompt_syntax", was.to_string(), is.to_string());
+        }
+        if self.long_prompt != other.long_prompt {
+            let (was, is) = (self.long_prompt, other.long_prompt);
+            return differs("long_prompt", was.to_string(), is.to_string());
         }
         if self.size != other.size {
             return differs("size", self.size.to_string(), other.size.to_string());
@@ -208,7 +220,7 @@ impl Editor {
     /// # Errors
     ///
     /// Those of [`Editor::edit`]; [`Error::InvalidSetting`] if an option differs that photo or sentence were encoded with:
-    /// `negative`, `size`, `fit`, `compat`, `where` or `focus`.
+    /// `negative`, `prompt_syntax`, `long_prompt`, `size`, `fit`, `compat`, `where` or `focus`.
     pub fn steps_from(&self, prepared: &Prepared, options: &EditOptions) -> Result<Steps<'_>> {
         let common = Common::of(&self.model.settings(options)?);
         prepared.common.check(&common)?;
