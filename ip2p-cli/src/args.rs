@@ -3,6 +3,7 @@
 mod many;
 mod mask;
 mod models;
+mod prompt;
 mod turns;
 
 use std::path::PathBuf;
@@ -13,13 +14,14 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::region::Where;
 use ip2p::{
-    Compat, Detail, FitPolicy, Focus, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind,
-    TargetSize,
+    Compat, Detail, FitPolicy, Focus, KnownProfile, NoiseKind, Precision, SamplerKind, ScaleCurve,
+    ScheduleKind, TargetSize,
 };
 
 pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
+pub(crate) use prompt::PromptArgs;
 pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -132,6 +134,13 @@ pub(crate) struct SharedArgs {
     #[command(flatten)]
     pub(crate) weights: WeightsArgs,
 
+    /// Take what the checkpoint's files do not say from a known model; ip2p inspect --profiles lists them [default: found by the checkpoint's name]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(KnownProfile::ALL.iter().map(|known| known.name)))]
+    pub(crate) profile: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
+
     /// What the picture should not show.
     #[arg(long, value_name = "TEXT")]
     pub(crate) negative: Option<String>,
@@ -209,8 +218,12 @@ pub(crate) struct SharedArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// A checkpoint, a folder or a single file, or a picture that ip2p made.
-    #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath)]
-    pub(crate) path: PathBuf,
+    #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath, required_unless_present = "profiles")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// List the models whose conventions are known, with their defaults and licences.
+    #[arg(long, conflicts_with_all = ["path", "weights"])]
+    pub(crate) profiles: bool,
 
     /// List each weight's name, type and shape.
     #[arg(long)]

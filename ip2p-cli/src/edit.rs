@@ -218,6 +218,8 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
     take_some!(
         options, args, steps, sampler, size, negative, eta, fit, strength
     );
+    take!(options, args.prompt, prompt_syntax);
+    take_some!(options, args.prompt, long_prompt);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;

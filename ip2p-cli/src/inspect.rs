@@ -13,20 +13,19 @@ const WEIGHTS: [&str; 6] = ["safetensors", "ckpt", "pt", "pth", "bin", "gguf"];
 
 /// Runs the command: a folder is a checkpoint, a file by its ending a checkpoint or a picture.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let extension = args
-        .path
-        .extension()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if args.path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
-        let summary = ip2p::inspect(&args.path)?;
+    let Some(path) = &args.path else {
+        return crate::profiles::print(args.json);
+    };
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
+        let summary = ip2p::inspect(path)?;
         if args.json {
             json(&summary)
         } else {
             write(|out| print_checkpoint(out, &summary, args.weights))
         }
     } else {
-        let record = picture(&args.path)?;
+        let record = picture(path)?;
         if args.json {
             json(&record)
         } else {
@@ -88,6 +87,9 @@ fn print_checkpoint(
         profile.text_scale,
         profile.image_scale
     )?;
+    if !profile.suffix.is_empty() {
+        writeln!(out, "after every sentence {:?}", profile.suffix)?;
+    }
     for component in &summary.components {
         print_component(out, component, weights)?;
     }

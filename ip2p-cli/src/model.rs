@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ip2p::{EditRecord, Error, Model, OpenOptions, Result};
 
 use crate::args::SharedArgs;
+use crate::embedding::{EmbeddingFile, embeddings, with_embeddings};
 use crate::lora::{LoraFile, loras, with_loras};
 
 /// What the full model is, and where it is found.
@@ -18,12 +19,19 @@ pub(crate) struct ModelChoice {
     pub(crate) path: Option<PathBuf>,
     pub(crate) options: OpenOptions,
     pub(crate) loras: Vec<LoraFile>,
+    pub(crate) embeddings: Vec<EmbeddingFile>,
+    /// A known model's name.
+    pub(crate) profile: Option<String>,
 }
 
 impl ModelChoice {
     /// What the command line says, and where it does not the record of the edit that is repeated.
     pub(crate) fn of(args: &SharedArgs, record: Option<&EditRecord>) -> Result<Self> {
         let path = record.and_then(|record| record.model_path.clone());
+        // Another model has another autoencoder and other configs.
+        let given = args.model.as_ref().map(|model| model.to_string_lossy());
+        let is_same = given.is_none() || given.as_deref() == path.as_deref();
+        let of_model = record.filter(|_| is_same);
         let weights = record.and_then(|record| record.weights.as_deref());
         Ok(Self {
             path: args.model.clone().or(path.map(PathBuf::from)),
@@ -32,17 +40,38 @@ impl ModelChoice {
                     (Some(weights), _) => Some(weights),
                     (None, weights) => weights.map(str::parse).transpose()?,
                 },
-                vae: args.weights.vae.clone(),
-                config: args.weights.config.clone(),
+                vae: or_recorded(args.weights.vae.as_ref(), of_model, |record| {
+                    &record.vae_path
+                }),
+                config: or_recorded(args.weights.config.as_ref(), of_model, |record| {
+                    &record.config_path
+                }),
             },
             loras: loras(&args.weights.lora, record)?,
+            embeddings: embeddings(&args.prompt.embedding, record)?,
+            profile: (args.profile.clone()).or_else(|| record?.profile.clone()),
         })
     }
 }
 
 /// Opens the checkpoint or the model that comes with the command, with what is added to it.
 pub(crate) fn open_model(choice: &ModelChoice, quiet: bool) -> Result<Model> {
-    with_loras(open(choice, quiet)?, &choice.loras, quiet)
+    let mut model = open(choice, quiet)?;
+    if let Some(name) = &choice.profile {
+        model = model.with_known_profile(name)?;
+    }
+    let model = with_loras(model, &choice.loras, quiet)?;
+    with_embeddings(model, &choice.embeddings)
+}
+
+/// A path of the command line, or else of the edit that is repeated.
+fn or_recorded(
+    given: Option<&PathBuf>,
+    record: Option<&EditRecord>,
+    recorded: fn(&EditRecord) -> &Option<String>,
+) -> Option<PathBuf> {
+    let recorded = || recorded(record?).as_ref().map(PathBuf::from);
+    given.cloned().or_else(recorded)
 }
 
 /// Opens the checkpoint, or the model that comes with the command, and says so.

@@ -200,7 +200,8 @@ impl Desk<'_> {
 
     /// Makes the edits of a sentence in turn, each of which is in the file before the next begins.
     fn edit(&mut self, sentence: &str) -> Result<()> {
-        let parts = apart(sentence, self.quiet, "");
+        let syntax = self.settings.options()?.prompt_syntax;
+        let parts = apart(sentence, syntax, self.quiet, "");
         let mask = self.settings.mask()?.mask(self.session.photo())?;
         let seed = self.settings.seed().unwrap_or_else(new_seed);
         for (turn, part) in parts.iter().enumerate() {

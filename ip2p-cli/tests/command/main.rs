@@ -15,4 +15,5 @@ mod mask;
 mod refuse;
 mod session;
 mod sweep;
+mod text;
 mod train;
