@@ -30,6 +30,8 @@ pub use fit::{FitPlan, FitPolicy, MAX_MODEL_SIDE, Rect, Region, SizeStep};
 pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;
-pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
+pub use profile::{
+    BetaSchedule, CheckpointProfile, EdmNoise, ModelFamily, NullText, PredictionType, TextState,
+};
 pub use sampler::SamplerKind;
 pub use size::{Size, TargetSize};

@@ -92,13 +92,18 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// As [`Schedule::new`], and if LCM is asked for more than 50 steps of the normal schedule.
+    /// As [`Schedule::new`], and if LCM is asked for more than 50 steps of the normal schedule, or of a training without
+    /// timesteps.
     pub fn for_sampler(
         noise: &NoiseSchedule,
         sampler: SamplerKind,
         kind: &ScheduleKind,
         steps: usize,
     ) -> Result<Self> {
+        if sampler == SamplerKind::Lcm && noise.is_continuous() {
+            let expected = "another: its steps are timesteps of a training with betas, which this checkpoint's was not";
+            return Err(Error::setting("sampler", expected, sampler));
+        }
         if sampler != SamplerKind::Lcm || *kind != ScheduleKind::Normal {
             return Self::new(noise, kind, steps);
         }
@@ -172,7 +177,8 @@ impl Schedule {
         sigmas.chain(last).collect()
     }
 
-    /// The timestep that the network is told for `sigma`; it may be fractional.
+    /// The timestep that the network is told for `sigma`; it may be fractional. Where the training was over a continuous range
+    /// of noise it is `0.25 · ln sigma`.
     #[must_use]
     pub fn timestep(&self, sigma: f64) -> f64 {
         self.timesteps.at(sigma)
