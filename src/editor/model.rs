@@ -9,13 +9,13 @@ use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Lora, LoraRecord,
     OpenOptions, Tokenizer, WeightsChoice,
 };
-use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
 use ip2p_region::Mask;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
 use super::request::check_words;
+use super::text::{TextConfig, TextEncoders};
 use super::view::planned;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
@@ -64,7 +64,9 @@ fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<Check
 pub struct Model {
     checkpoint: Checkpoint,
     pub(super) tokenizer: Tokenizer,
-    text_encoder: CLIPTextConfig,
+    /// That of the second text encoder, if there is one.
+    pub(super) tokenizer_2: Option<Tokenizer>,
+    text: TextConfig,
     vae: AutoencoderConfig,
     unet: UNet2DConditionConfig,
     pub(super) scheduler: SchedulerConfig,
@@ -106,7 +108,8 @@ impl Model {
         NoiseSchedule::new(&profile)?;
         Ok(Self {
             tokenizer: checkpoint.tokenizer()?,
-            text_encoder: CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?,
+            tokenizer_2: checkpoint.tokenizer_2()?,
+            text: TextConfig::read(&checkpoint, &unet)?,
             size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
             vae,
             unet,
@@ -291,21 +294,26 @@ impl Model {
     ) -> Result<Editor> {
         check_precision(device, precision)?;
         let Self { checkpoint, .. } = &self;
-        let text_encoder = self.text_encoder.init(device);
-        let (text_encoder, _) =
-            checkpoint.load(text_encoder, Component::TextEncoder, precision, progress)?;
+        let state = self.profile.text_state;
+        let text_encoders =
+            TextEncoders::load(&self.text, state, checkpoint, device, precision, progress)?;
         let vae = self.vae.init(device);
-        let (vae, _) = checkpoint.load(vae, Component::Vae, precision, progress)?;
+        let vae_precision = match precision {
+            Precision::F16 if self.profile.upcast_vae => Precision::F32,
+            precision => precision,
+        };
+        let (vae, _) = checkpoint.load(vae, Component::Vae, vae_precision, progress)?;
         let unet = self.unet.init(device);
         let (unet, _) = checkpoint.load(unet, Component::Unet, precision, progress)?;
         Ok(Editor {
             fingerprint: checkpoint.fingerprint(precision)?,
-            text_encoder,
+            text_encoders,
             vae,
             unet,
             model: self,
             device: device.clone(),
             precision,
+            vae_precision,
         })
     }
 }

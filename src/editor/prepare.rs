@@ -1,31 +1,40 @@
 //! From photos and sentences to what the U-Net is conditioned on.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use ip2p_core::{NullText, Result};
 use ip2p_io::{fit, to_tensor};
 
 use super::Editor;
 use super::preview::LatentColours;
 use super::request::EditRequest;
+use super::text::TextStates;
 use super::view::View;
 use crate::device::dtype;
 use crate::options::EditOptions;
 
-/// A sentence as the text encoder gives it, and what of it was cut.
+/// A sentence as the text encoders give it, and what of it was cut.
 struct EncodedText {
-    /// `[1, tokens, width]`.
-    context: Tensor<3>,
+    /// Of a batch of 1.
+    states: TextStates,
     truncated: Option<String>,
 }
 
+/// The sentences of a batch, and what stands for none.
+pub(super) struct EncodedTexts {
+    pub(super) cond: TextStates,
+    pub(super) uncond: TextStates,
+    /// Those of each request.
+    pub(super) warnings: Vec<Vec<String>>,
+}
+
 impl Editor {
-    /// The contexts of the requests, one for each variation, and the warnings of each request.
+    /// The sentences of the requests, one for each variation, and the warnings of each request.
     pub(super) fn encode_texts(
         &self,
         requests: &[EditRequest<'_>],
         options: &EditOptions,
-    ) -> Result<(Tensor<3>, Tensor<3>, Vec<Vec<String>>)> {
-        let mut contexts = Vec::new();
+    ) -> Result<EncodedTexts> {
+        let mut states = Vec::new();
         let mut warnings = Vec::new();
         let negative = options
             .negative
@@ -43,27 +52,27 @@ impl Editor {
                     .chain(negative_warning.clone())
                     .collect(),
             );
-            contexts.extend(vec![text.context; request.variations]);
+            states.extend(vec![text.states; request.variations]);
         }
-        let uncond_context = match (negative, self.model.profile.null_text) {
-            (Some(negative), _) => negative.context,
-            (None, NullText::Zeros) => contexts[0].zeros_like(),
-            (None, _) => self.encode_text("")?.context,
+        let uncond = match (negative, self.model.profile.null_text) {
+            (Some(negative), _) => negative.states,
+            (None, NullText::Zeros) => states[0].zeros_like(),
+            (None, _) => self.encode_text("")?.states,
         };
-        let batch = contexts.len();
-        Ok((
-            Tensor::cat(contexts, 0),
-            uncond_context.repeat_dim(0, batch),
+        Ok(EncodedTexts {
+            uncond: TextStates::batch(vec![uncond; states.len()]),
+            cond: TextStates::batch(states),
             warnings,
-        ))
+        })
     }
 
     fn encode_text(&self, text: &str) -> Result<EncodedText> {
         let encoded = self.model.tokenizer.encode(text)?;
-        let shape = [1, encoded.ids.len()];
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(encoded.ids, shape), &self.device);
+        let second = self.model.tokenizer_2.as_ref();
+        let second = second.map(|tokenizer| tokenizer.encode(text)).transpose()?;
+        let second = second.map(|encoded| encoded.ids);
         Ok(EncodedText {
-            context: self.text_encoder.forward(ids),
+            states: (self.text_encoders).encode(encoded.ids, second, &self.device),
             truncated: encoded.truncated,
         })
     }
@@ -79,8 +88,8 @@ impl Editor {
         let mut all = Vec::new();
         let mut colours = Vec::new();
         for (request, view) in requests.iter().zip(views) {
-            let rgb =
-                to_tensor(&fit(&view.photo, &view.plan)?, &self.device).cast(dtype(self.precision));
+            let rgb = to_tensor(&fit(&view.photo, &view.plan)?, &self.device)
+                .cast(dtype(self.vae_precision));
             let latents = self.vae.encode_with(rgb.clone(), options.vae);
             let scaled = latents.clone() * profile.scaling_factor;
             let colour = LatentColours::new(profile.family, &rgb, &scaled);
