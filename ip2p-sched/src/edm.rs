@@ -93,7 +93,9 @@ impl SchedulerConfig {
             SigmaSpacing::Exponential if steps == 1 => vec![min],
             SigmaSpacing::Exponential => exponential(min, max, steps),
         };
-        sigmas.iter_mut().for_each(|sigma| *sigma = to_f32(*sigma));
+        for sigma in &mut sigmas {
+            *sigma = to_f32(*sigma);
+        }
         let last = sigmas[sigmas.len() - 1];
         sigmas.push(match self.final_sigmas_type {
             None | Some(FinalSigma::Zero) => 0.0,

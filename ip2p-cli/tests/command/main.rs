@@ -16,3 +16,4 @@ mod refuse;
 mod session;
 mod sweep;
 mod train;
+mod xl;

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 use super::compvis::{UnetBlocks, vae_levels, vae_to_compvis};
 use super::folder::{has_part, tokenizers};
 use super::open_clip;
+use super::origin::Origin;
 use super::profile::PROFILE_FILE;
 use super::single::{self, METADATA};
 use super::stream::{Planned, write_tensors};
-use super::{Checkpoint, Component, Layout, Weights};
+use super::{Checkpoint, Component, Weights};
 use crate::whole::write_whole;
 
 /// The parts of a pipeline that are written.
@@ -47,36 +48,6 @@ struct Network {
     tensors: Vec<Planned>,
     /// Where each comes from, by the names that are written.
     origins: BTreeMap<String, Origin>,
-}
-
-/// The weights that a tensor is written of, by their canonical names.
-pub(super) enum Origin {
-    /// One, as it is.
-    Same(String),
-    /// Several, one below the other.
-    Joined(Vec<String>),
-    /// A matrix of so many rows, whose columns are written one after the other.
-    Turned(String, usize),
-}
-
-impl Origin {
-    fn read(&self, weights: &Weights, device: &Device) -> Result<Vec<f32>> {
-        match self {
-            Self::Same(name) => weights.read(name, device),
-            Self::Joined(names) => {
-                let mut all = Vec::new();
-                for name in names {
-                    all.extend(weights.read(name, device)?);
-                }
-                Ok(all)
-            }
-            Self::Turned(name, rows) => {
-                let numbers = weights.read(name, device)?;
-                let (rows, columns) = (*rows, numbers.len() / (*rows).max(1));
-                Ok(Layout::Transposed { rows, columns }.arrange(numbers))
-            }
-        }
-    }
 }
 
 /// What all the files that are written have in common.
@@ -197,9 +168,9 @@ impl Checkpoint {
             tensors.push(Planned { name, shape });
         }
         Ok(Network {
+            weights,
             tensors,
             origins,
-            weights,
         })
     }
 

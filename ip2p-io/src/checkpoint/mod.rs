@@ -22,6 +22,7 @@
 //! and `proj_attn`, whether stored as linear layers or as convolutions of one pixel.
 
 mod adapt;
+mod component;
 mod compvis;
 mod convert;
 mod export;
@@ -32,6 +33,7 @@ mod header;
 mod load;
 mod names;
 mod open_clip;
+mod origin;
 mod profile;
 mod save;
 mod single;
@@ -45,16 +47,15 @@ mod weights;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::Module;
 use ip2p_core::{Error, Precision, Result};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+pub use self::component::Component;
 pub(crate) use self::compvis::UnetBlocks;
 pub(crate) use self::convert::{Layout, read_tensor};
 pub use self::export::SaveProgress;
@@ -80,54 +81,6 @@ use crate::Tokenizer;
 use crate::lora::Lora;
 use crate::storage::Storage;
 use crate::tokenizer::TokenizerFiles;
-
-/// A network of a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Component {
-    /// CLIP's text encoder.
-    TextEncoder,
-    /// The second text encoder of Stable Diffusion XL, OpenCLIP's.
-    #[serde(rename = "text_encoder_2")]
-    TextEncoder2,
-    /// The network that predicts the noise.
-    Unet,
-    /// The autoencoder between pictures and latents.
-    Vae,
-}
-
-impl Component {
-    /// Every component, in the order in which an edit needs them; [`Checkpoint::components`] are those that one has.
-    pub const ALL: [Self; 4] = [Self::TextEncoder, Self::TextEncoder2, Self::Vae, Self::Unet];
-
-    /// Those of a text.
-    pub(crate) const TEXT: [Self; 2] = [Self::TextEncoder, Self::TextEncoder2];
-
-    /// The name of its folder and in errors.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TextEncoder => "text_encoder",
-            Self::TextEncoder2 => "text_encoder_2",
-            Self::Unet => "unet",
-            Self::Vae => "vae",
-        }
-    }
-
-    /// How the names of its weight files begin.
-    const fn stem(self) -> &'static str {
-        match self {
-            Self::TextEncoder | Self::TextEncoder2 => "model",
-            Self::Unet | Self::Vae => "diffusion_pytorch_model",
-        }
-    }
-}
-
-impl fmt::Display for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A checkpoint: a folder in diffusers' layout, on the disk or in memory, whose small files have been read.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 //! `src/open_clip/transformer.py`: Stable Diffusion 2 and XL in one file have their text encoders so. The projections of an
 //! attention lie one below the other in one matrix, and the projection of the pooled state is turned.
 
-use super::export::Origin;
 use super::header::TensorInfo;
+use super::origin::Origin;
 
 /// The layers of a block, by their names in transformers and in OpenCLIP.
 const BLOCK: [(&str, &str); 5] = [

@@ -216,24 +216,6 @@ mod tests {
                 Part::Alpha,
             ),
             (
-                "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha",
-                text,
-                "encoder_layers_0_mlp_fc1",
-                Part::Alpha,
-            ),
-            (
-                "lora_te2_text_model_encoder_layers_31_mlp_fc2.lora_up.weight",
-                Component::TextEncoder2,
-                "encoder_layers_31_mlp_fc2",
-                Part::Up,
-            ),
-            (
-                "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
-                Component::TextEncoder2,
-                "encoder.layers.0.mlp.fc1",
-                Part::Down,
-            ),
-            (
                 "unet.a.attn1.to_q.lora_A.weight",
                 unet,
                 "a.attn1.to_q",
@@ -291,6 +273,38 @@ mod tests {
                 "diffusion_model.input_blocks.0.0.lora_A.weight",
                 unet,
                 "input_blocks.0.0",
+                Part::Down,
+            ),
+        ] {
+            let expected = Key {
+                component,
+                layer: layer.into(),
+                part,
+            };
+            assert_eq!(Key::parse(key), Some(expected), "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_of_xl_say_which_text_encoder() {
+        let (first, second) = (Component::TextEncoder, Component::TextEncoder2);
+        for (key, component, layer, part) in [
+            (
+                "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha",
+                first,
+                "encoder_layers_0_mlp_fc1",
+                Part::Alpha,
+            ),
+            (
+                "lora_te2_text_model_encoder_layers_31_mlp_fc2.lora_up.weight",
+                second,
+                "encoder_layers_31_mlp_fc2",
+                Part::Up,
+            ),
+            (
+                "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+                second,
+                "encoder.layers.0.mlp.fc1",
                 Part::Down,
             ),
         ] {

@@ -356,13 +356,11 @@ fn edm(path: &Path, tensors: &BTreeMap<String, TensorInfo>) -> Result<Option<[f6
         let Some(info) = tensors.get(&name) else {
             return Ok(None);
         };
-        match numbers(path, &name, info)?[..] {
-            [sigma] => Ok(Some(sigma)),
-            _ => {
-                let reason = format!("holds {name} of the shape {:?}, not one number", info.shape);
-                Err(Error::checkpoint(path, reason))
-            }
+        if let [sigma] = numbers(path, &name, info)?[..] {
+            return Ok(Some(sigma));
         }
+        let reason = format!("holds {name} of the shape {:?}, not one number", info.shape);
+        Err(Error::checkpoint(path, reason))
     };
     Ok(match (sigma("sigma_min")?, sigma("sigma_max")?) {
         (None, None) => None,
