@@ -106,6 +106,68 @@ fn an_edit_whose_sentences_name_embeddings_is_that_of_diffusers() {
 }
 
 #[test]
+fn an_edit_with_xl_of_two_chunks_weights_and_an_embedding_is_that_of_diffusers() {
+    let mut golden = Golden::open("text/edit-xl");
+    let model = Model::open(fixture("tiny-sdxl"))
+        .unwrap()
+        .with_embedding(embedding("tiny-xl.safetensors"))
+        .unwrap();
+    let mut editor = load(model);
+    // Taking out what is not there leaves both text encoders as they are.
+    editor.set_loras([]).unwrap();
+    let size = |axis: usize| u32::try_from(golden.shape("photo")[axis]).unwrap();
+    let size = Size::new(size(1), size(0));
+    let photo = Photo::from(RgbPicture::new(size, golden.bytes("photo")).unwrap());
+    let options = EditOptions::default()
+        .with_compat(Compat::Diffusers)
+        .with_prompt_syntax(PromptSyntax::A1111)
+        .with_text_scale(5.0)
+        .with_image_scale(1.5)
+        .with_steps(golden.text("steps").parse().unwrap())
+        .with_seed(golden.text("seed").parse().unwrap());
+    let instruction = golden.text("instruction").to_owned();
+    let request = EditRequest::new(&photo, &instruction);
+    let mut steps = editor.steps(&request, &options).unwrap();
+    let last = steps.by_ref().map(Result::unwrap).last().unwrap();
+    golden.check("latents", last.latents);
+    golden.finish();
+    let edited = steps.finish().unwrap().swap_remove(0);
+    let expected = golden_pixels();
+    let pairs = expected.iter().zip(pixels(&edited));
+    let furthest = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(furthest <= Some(3), "furthest {furthest:?}");
+    assert_eq!(edited.record.embeddings[0].name, "tiny-xl");
+}
+
+fn golden_pixels() -> Vec<u8> {
+    Golden::open("text/edit-xl").bytes("output.0")
+}
+
+#[test]
+fn an_embedding_is_for_one_text_encoder_or_for_two() {
+    let xl = || Model::open(fixture("tiny-sdxl")).unwrap();
+    for (model, file, words) in [
+        (
+            model(),
+            "xl.safetensors",
+            "is for Stable Diffusion XL, whose two text encoders",
+        ),
+        (
+            xl(),
+            "cat.safetensors",
+            "is for one text encoder; this model is Stable Diffusion XL",
+        ),
+        (xl(), "xl.safetensors", "is for a model of another size"),
+    ] {
+        let said = model
+            .with_embedding(embedding(file))
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
 fn every_form_of_an_embedding_gives_the_same_picture() {
     let with = |file: &str| {
         let model = model().with_embedding_as(embedding(file), "<x>").unwrap();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use ip2p::{CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
+use ip2p::{CheckpointProfile, CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
 
 use crate::args::InspectArgs;
 use crate::output::{json, write};
@@ -58,16 +58,7 @@ fn print_checkpoint(
     writeln!(out, "name                 {}", profile.name)?;
     writeln!(out, "family               {:?}", profile.family)?;
     writeln!(out, "prediction           {:?}", profile.prediction)?;
-    let betas = (
-        profile.beta_start,
-        profile.beta_end,
-        profile.train_timesteps,
-    );
-    writeln!(
-        out,
-        "betas                {:?}, {} to {} in {} timesteps",
-        profile.beta_schedule, betas.0, betas.1, betas.2
-    )?;
+    print_noise(out, profile)?;
     writeln!(
         out,
         "latents scaled by    {}, the source image's by {}",
@@ -75,8 +66,8 @@ fn print_checkpoint(
     )?;
     writeln!(
         out,
-        "guidance             {:?}, null text {:?}",
-        profile.guidance, profile.null_text
+        "guidance             {:?}, null text {:?}, text state {:?}",
+        profile.guidance, profile.null_text, profile.text_state
     )?;
     writeln!(
         out,
@@ -97,6 +88,22 @@ fn print_checkpoint(
         writeln!(out, "\nnote: {note}")?;
     }
     Ok(())
+}
+
+/// The noise of the training: its betas, or its range where it had none.
+fn print_noise(out: &mut dyn Write, profile: &CheckpointProfile) -> std::io::Result<()> {
+    match profile.edm {
+        None => writeln!(
+            out,
+            "betas                {:?}, {} to {} in {} timesteps",
+            profile.beta_schedule, profile.beta_start, profile.beta_end, profile.train_timesteps
+        ),
+        Some(edm) => writeln!(
+            out,
+            "noise without betas  sigma {} to {}, of latents {}",
+            edm.sigma_min, edm.sigma_max, edm.sigma_data
+        ),
+    }
 }
 
 fn print_component(

@@ -33,6 +33,8 @@ pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedu
 pub use known::KnownProfile;
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;
-pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
+pub use profile::{
+    BetaSchedule, CheckpointProfile, EdmNoise, ModelFamily, NullText, PredictionType, TextState,
+};
 pub use sampler::SamplerKind;
 pub use size::{Size, TargetSize};

@@ -20,8 +20,12 @@ const HASH_DIGITS: usize = 12;
 /// The largest file that is read: a thousand times what one of 75 vectors takes.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Names of the tensor that say nothing of the word: AUTOMATIC1111's, and that of its safetensors files.
-const NO_NAMES: [&str; 3] = ["*", "emb_params", "clip_l"];
+/// The tensors of an embedding for the two text encoders of Stable Diffusion XL.
+const FIRST: &str = "clip_l";
+const SECOND: &str = "clip_g";
+
+/// Names of the tensor that say nothing of the word: AUTOMATIC1111's, and those of its safetensors files.
+const NO_NAMES: [&str; 3] = ["*", "emb_params", FIRST];
 
 /// A file of textual inversion, opened and checked: a word, and the vectors that it stands for.
 ///
@@ -42,6 +46,8 @@ pub struct Embedding {
     hash: String,
     width: usize,
     values: Arc<[f32]>,
+    /// Those for the second text encoder, if it is for two.
+    second: Option<(Arc<[f32]>, usize)>,
 }
 
 impl Embedding {
@@ -63,27 +69,26 @@ impl Embedding {
             return Err(wrong(format!("has {bytes} bytes: it is no embedding")));
         }
         let (mut tensors, _) = read_tensors(path)?;
-        if tensors.contains_key("clip_g") {
-            let reason = "is for Stable Diffusion XL, whose two text encoders have vectors each (it has clip_g)";
-            return Err(wrong(reason.into()));
-        }
+        let second = tensors.remove(SECOND);
         let count = tensors.len();
         let (key, info) = match tensors.pop_first() {
             Some(only) if count == 1 => only,
             first => return Err(wrong(no_embedding(count, first.map(|(key, _)| key)))),
         };
-        let (vectors, width) = match info.shape[..] {
-            [width] => (1, width),
-            [vectors, width] => (vectors, width),
-            _ => (0, 0),
+        let [vectors, width] = shape(&key, &info).map_err(wrong)?;
+        let second = match second {
+            None => None,
+            Some(info) => {
+                let [others, width] = shape(SECOND, &info).map_err(wrong)?;
+                if key != FIRST || others != vectors {
+                    let reason = format!(
+                        "has {others} vectors in {SECOND} and {vectors} in {key}: an embedding of Stable Diffusion XL has as many in {SECOND} as in {FIRST}"
+                    );
+                    return Err(wrong(reason));
+                }
+                Some((values(path, &info)?.into(), width))
+            }
         };
-        if vectors == 0 || width == 0 || !info.format.is_float() {
-            let reason = format!(
-                "is no embedding: its tensor {key} is of type {} and shape {:?}, not of float vectors",
-                info.format, info.shape
-            );
-            return Err(wrong(reason));
-        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = if NO_NAMES.contains(&&*key) {
             stem.into_owned()
@@ -97,6 +102,7 @@ impl Embedding {
             hash: hash[..HASH_DIGITS].to_owned(),
             width,
             values: values(path, &info)?.into(),
+            second,
         }
         .with_name(name)
     }
@@ -151,6 +157,18 @@ impl Embedding {
         &self.values
     }
 
+    /// The same word for the second text encoder, if it is for two, as those of Stable Diffusion XL are.
+    #[must_use]
+    pub fn second(&self) -> Option<Self> {
+        let (values, width) = self.second.clone()?;
+        Some(Self {
+            values,
+            width,
+            second: None,
+            ..self.clone()
+        })
+    }
+
     /// Refuses an embedding for a text encoder of another width.
     ///
     /// # Errors
@@ -177,8 +195,25 @@ impl Embedding {
             hash: String::new(),
             width,
             values: values.into(),
+            second: None,
         }
     }
+}
+
+/// How many vectors a tensor holds, and how wide they are.
+fn shape(key: &str, info: &TensorInfo) -> Result<[usize; 2], String> {
+    let shape = match info.shape[..] {
+        [width] => [1, width],
+        [vectors, width] => [vectors, width],
+        _ => [0, 0],
+    };
+    if shape.contains(&0) || !info.format.is_float() {
+        return Err(format!(
+            "is no embedding: its tensor {key} is of type {} and shape {:?}, not of float vectors",
+            info.format, info.shape
+        ));
+    }
+    Ok(shape)
 }
 
 fn no_embedding(count: usize, first: Option<String>) -> String {
@@ -235,12 +270,19 @@ mod tests {
         }
         let one = open("one.safetensors").unwrap();
         assert_eq!((one.vectors(), one.name()), (1, "<one>"));
+        assert_eq!(one.second(), None);
+        let both = open("xl.safetensors").unwrap();
+        let second = both.second().unwrap();
+        assert_eq!((both.width(), second.width()), (32, 40));
+        assert_eq!(
+            (both.name(), second.name(), second.vectors()),
+            ("xl", "xl", 2)
+        );
     }
 
     #[test]
     fn what_is_no_embedding_says_what_it_is() {
         for (file, words) in [
-            ("text/xl.safetensors", "is for Stable Diffusion XL"),
             (
                 "lora/kohya.safetensors",
                 "is no embedding, which holds the vectors of one word: it holds",

@@ -31,7 +31,7 @@ fn save(checkpoint: &Checkpoint, output: &Path, precision: Precision) -> Result<
 /// Every number of every network, by canonical names.
 fn numbers(checkpoint: &Checkpoint) -> BTreeMap<String, Vec<f32>> {
     let mut all = BTreeMap::new();
-    for component in Component::ALL {
+    for component in checkpoint.components() {
         let weights = checkpoint.weights(component, Precision::F32).unwrap();
         let training = CheckpointProfile::default();
         let profile = checkpoint.profile(&training).unwrap();

@@ -34,6 +34,9 @@ impl SchedulerConfig {
     /// [`Error::InvalidSetting`] if `steps` is 0 or more than the schedule has timesteps for; [`Error::Config`] if the
     /// config asks for something that this class would do and this crate does not.
     pub fn schedule(&self, sampler: SamplerKind, steps: usize) -> Result<Schedule> {
+        if let Some(edm) = &self.edm {
+            return self.edm_schedule(edm, sampler, steps);
+        }
         self.check_for(sampler)?;
         let noise = self.noise_schedule(sampler)?;
         check_steps(steps, noise.timesteps())?;

@@ -94,7 +94,8 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// As [`Schedule::new`], and if LCM or TCD is asked for more than 50 steps of the normal schedule.
+    /// As [`Schedule::new`], and if LCM or TCD is asked for more than 50 steps of the normal schedule, or of a training without
+    /// timesteps.
     pub fn for_sampler(
         noise: &NoiseSchedule,
         sampler: SamplerKind,
@@ -102,6 +103,10 @@ impl Schedule {
         steps: usize,
     ) -> Result<Self> {
         let distilled = matches!(sampler, SamplerKind::Lcm | SamplerKind::Tcd);
+        if distilled && noise.is_continuous() {
+            let expected = "another: its steps are timesteps of a training with betas, which this checkpoint's was not";
+            return Err(Error::setting("sampler", expected, sampler));
+        }
         if !distilled || *kind != ScheduleKind::Normal {
             return Self::new(noise, kind, steps);
         }
@@ -175,7 +180,8 @@ impl Schedule {
         sigmas.chain(last).collect()
     }
 
-    /// The timestep that the network is told for `sigma`; it may be fractional.
+    /// The timestep that the network is told for `sigma`; it may be fractional. Where the training was over a continuous range
+    /// of noise it is `0.25 · ln sigma`.
     #[must_use]
     pub fn timestep(&self, sigma: f64) -> f64 {
         self.timesteps.at(sigma)

@@ -31,6 +31,10 @@ impl Timesteps {
     }
 
     pub(crate) fn at(&self, sigma: f64) -> f64 {
+        if self.noise.is_continuous() {
+            // `c_noise`; Karras et al. (2022), <https://arxiv.org/abs/2206.00364>, table 1.
+            return 0.25 * sigma.max(f64::MIN_POSITIVE).ln();
+        }
         let timestep = self.noise.timestep(sigma, self.interpolation);
         match self.rounding {
             Rounding::None => timestep,

@@ -33,17 +33,11 @@ impl Editor {
         let before = &self.model.checkpoint;
         let after = before.with_loras(loras)?;
         let precision = self.precision;
-        // Its own tokens alone are the checkpoint's.
-        let vocab_size = self.model.embeddings.vocab_size();
-        let mut text_encoder = self.text_encoder.clone();
-        if !self.model.embeddings.is_empty() {
-            text_encoder = text_encoder.with_first_tokens(vocab_size);
-        }
-        let text_encoder =
-            after.load_again(before, text_encoder, Component::TextEncoder, precision)?;
+        let text_encoders =
+            (self.text_encoders).load_again(&self.model, &after, &self.device, precision)?;
         let unet = after.load_again(before, self.unet.clone(), Component::Unet, precision)?;
         self.fingerprint = after.fingerprint(precision)?;
-        self.text_encoder = self.model.with_words(text_encoder, &self.device);
+        self.text_encoders = text_encoders;
         self.unet = unet;
         self.model.checkpoint = after;
         Ok(())

@@ -12,6 +12,7 @@ mod prepared;
 mod preview;
 mod request;
 mod steps;
+mod text;
 mod turn;
 mod view;
 mod words;
@@ -23,7 +24,6 @@ use std::time::Duration;
 use burn::tensor::Device;
 use ip2p_core::{Precision, Result, Size};
 use ip2p_io::{EditRecord, Photo};
-use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
@@ -36,6 +36,7 @@ pub use steps::{Step, Steps};
 pub(crate) use masked::fitted;
 pub(crate) use turn::Latents;
 
+use self::text::TextEncoders;
 use crate::options::EditOptions;
 
 /// A loaded checkpoint that edits photos.
@@ -56,12 +57,14 @@ use crate::options::EditOptions;
 #[derive(Debug)]
 pub struct Editor {
     model: Model,
-    text_encoder: CLIPTextModel,
+    text_encoders: TextEncoders,
     vae: Autoencoder,
     unet: UNet2DConditionModel,
     fingerprint: String,
     device: Device,
     precision: Precision,
+    /// That of the autoencoder, which may need another.
+    vae_precision: Precision,
 }
 
 /// An edited photo.

@@ -9,13 +9,13 @@ use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, EditRecord, Embeddings, LoadProgress, Lora,
     LoraRecord, OpenOptions, Tokenizer, WeightsChoice,
 };
-use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
 use ip2p_region::Mask;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
 use super::request::check_words;
+use super::text::{TextConfig, TextEncoders};
 use super::view::planned;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
@@ -65,7 +65,10 @@ pub struct Model {
     pub(super) checkpoint: Checkpoint,
     pub(super) tokenizer: Tokenizer,
     pub(super) embeddings: Embeddings,
-    pub(super) text_encoder: CLIPTextConfig,
+    /// That of the second text encoder, if there is one, and the embeddings' vectors for it.
+    pub(super) tokenizer_2: Option<Tokenizer>,
+    pub(super) embeddings_2: Option<Embeddings>,
+    pub(super) text: TextConfig,
     vae: AutoencoderConfig,
     unet: UNet2DConditionConfig,
     pub(super) scheduler: SchedulerConfig,
@@ -107,11 +110,13 @@ impl Model {
         let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
         let profile = profile(&checkpoint, &scheduler)?;
         NoiseSchedule::new(&profile)?;
-        let text_encoder = CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?;
+        let text = TextConfig::read(&checkpoint, &unet)?;
         Ok(Self {
             tokenizer: checkpoint.tokenizer()?,
-            embeddings: Embeddings::new(text_encoder.vocab_size),
-            text_encoder,
+            embeddings: Embeddings::new(text.first.vocab_size),
+            tokenizer_2: checkpoint.tokenizer_2()?,
+            embeddings_2: (text.second.as_ref()).map(|second| Embeddings::new(second.vocab_size)),
+            text,
             known: None,
             size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
             vae,
@@ -311,22 +316,27 @@ impl Model {
     ) -> Result<Editor> {
         check_precision(device, precision)?;
         let Self { checkpoint, .. } = &self;
-        let text_encoder = self.text_encoder.init(device);
-        let (text_encoder, _) =
-            checkpoint.load(text_encoder, Component::TextEncoder, precision, progress)?;
-        let text_encoder = self.with_words(text_encoder, device);
+        let state = self.profile.text_state;
+        let text_encoders =
+            TextEncoders::load(&self.text, state, checkpoint, device, precision, progress)?;
+        let text_encoders = text_encoders.with_words(&self, device);
         let vae = self.vae.init(device);
-        let (vae, _) = checkpoint.load(vae, Component::Vae, precision, progress)?;
+        let vae_precision = match precision {
+            Precision::F16 if self.profile.upcast_vae => Precision::F32,
+            precision => precision,
+        };
+        let (vae, _) = checkpoint.load(vae, Component::Vae, vae_precision, progress)?;
         let unet = self.unet.init(device);
         let (unet, _) = checkpoint.load(unet, Component::Unet, precision, progress)?;
         Ok(Editor {
             fingerprint: checkpoint.fingerprint(precision)?,
-            text_encoder,
+            text_encoders,
             vae,
             unet,
             model: self,
             device: device.clone(),
             precision,
+            vae_precision,
         })
     }
 }

@@ -1,12 +1,13 @@
 //! The U-Net under guidance, as the denoiser that samplers ask.
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
-use ip2p_models::unet::UNet2DConditionModel;
-use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
+use ip2p_core::{Branch, Error, Guidance, PlannedBranch, Result, Size};
+use ip2p_models::unet::{AddedConditions, UNet2DConditionModel};
+use ip2p_sched::{Denoiser, Preconditioning, Schedule, guide};
 
 use super::locate::Locator;
 use super::masked::Masked;
+use super::text::TextStates;
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
@@ -16,13 +17,61 @@ pub(crate) struct Conditions {
     pub(crate) context: Tensor<3>,
     /// The empty sentence or the negative one, for each image: `[batch, tokens, width]`.
     pub(crate) uncond_context: Tensor<3>,
+    /// What goes with the time, if the network takes that.
+    pub(crate) added: Option<Added>,
     /// The photos: `[batch, channels, height, width]` of the latents.
     pub(crate) image_latents: Tensor<4>,
     /// Where the photos may change, if not everywhere.
     pub(crate) masked: Option<Masked>,
 }
 
+/// What Stable Diffusion XL is told beside the time: the pooled states of the sentences, and the pictures' size.
+#[derive(Debug, Clone)]
+pub(crate) struct Added {
+    /// `[batch, width]`.
+    pooled: Tensor<2>,
+    uncond_pooled: Tensor<2>,
+    /// `[batch, 6]`.
+    time_ids: Tensor<2>,
+}
+
+impl Added {
+    /// For pictures of this size, if there are pooled states.
+    ///
+    /// As `StableDiffusionXLInstructPix2PixPipeline` makes it where nothing else is asked for: the photo is said to be of the
+    /// model's own size and whole.
+    pub(crate) fn new(cond: &TextStates, uncond: &TextStates, size: Size) -> Option<Self> {
+        let (pooled, uncond_pooled) = (cond.pooled.clone()?, uncond.pooled.clone()?);
+        let [height, width] = [size.height as f32, size.width as f32];
+        let ids = [height, width, 0.0, 0.0, height, width];
+        let device = pooled.device();
+        let time_ids = Tensor::<1>::from_floats(ids, &device).cast(FloatDType::F32);
+        let [batch, _] = pooled.dims();
+        Some(Self {
+            pooled,
+            uncond_pooled,
+            time_ids: time_ids.unsqueeze::<2>().repeat_dim(0, batch),
+        })
+    }
+}
+
 impl Conditions {
+    /// What the network is told beside the time in these branches, one after the other.
+    fn added(&self, plan: &[PlannedBranch]) -> Option<AddedConditions> {
+        let added = self.added.as_ref()?;
+        let pooled = plan.iter().map(|planned| {
+            if planned.branch.has_text() {
+                added.pooled.clone()
+            } else {
+                added.uncond_pooled.clone()
+            }
+        });
+        Some(AddedConditions {
+            text_embeds: Tensor::cat(pooled.collect(), 0),
+            time_ids: added.time_ids.clone().repeat_dim(0, plan.len()),
+        })
+    }
+
     fn context(&self, branch: Branch) -> Tensor<3> {
         if branch.has_text() {
             self.context.clone()
@@ -48,7 +97,7 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) conditions: &'a Conditions,
     pub(crate) guidance: &'a Guidance,
     pub(crate) schedule: &'a Schedule,
-    pub(crate) prediction: PredictionType,
+    pub(crate) preconditioning: Preconditioning,
     pub(crate) execution: BranchExecution,
     /// The type that the network computes in.
     pub(crate) dtype: FloatDType,
@@ -61,7 +110,7 @@ pub(crate) struct GuidedNetwork<'a> {
 impl Denoiser for GuidedNetwork<'_> {
     fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
         let plan = self.guidance.plan(self.step);
-        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let outputs = match self.execution {
             BranchExecution::Batched => self.run(&plan, &scaled, sigma)?,
             BranchExecution::OneByOne => {
@@ -72,7 +121,8 @@ impl Denoiser for GuidedNetwork<'_> {
                 outputs
             }
         };
-        let denoised = denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)?;
+        let guided = guide(&outputs, self.guidance);
+        let denoised = self.preconditioning.denoised(x, guided, sigma)?;
         let Some(masked) = &self.conditions.masked else {
             return Ok(denoised);
         };
@@ -80,11 +130,16 @@ impl Denoiser for GuidedNetwork<'_> {
             return Ok(masked.hold(denoised, None));
         };
         locator.see(&match of_the_sentence(&outputs) {
-            Some(output) => self::denoised(self.prediction, output.zeros_like(), output, sigma)?,
+            Some(output) => change(self.preconditioning, output, sigma)?,
             None => masked.change(&denoised),
         });
         Ok(masked.hold(denoised, locator.weights()))
     }
+}
+
+/// What a change of the network's output changes in its word on the result, where the noisy latents are the same.
+fn change(preconditioning: Preconditioning, output: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
+    preconditioning.denoised(output.zeros_like(), output, sigma)
 }
 
 /// What the sentence changes in what the network returns, if it was asked with the sentence and without.
@@ -104,12 +159,11 @@ impl GuidedNetwork<'_> {
             branch,
             weight: 0.0,
         };
-        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let branches = [Branch::TextAndImage, Branch::Image].map(planned);
         let outputs = self.run(&branches, &scaled, sigma)?;
         let output = of_the_sentence(&outputs).expect("both were asked");
-        // The noisy latents are the same in both words.
-        denoised(self.prediction, output.zeros_like(), output, sigma)
+        change(self.preconditioning, output, sigma)
     }
 
     /// Runs these branches as one batch: all images under the first, then all under the second, as the original does.
@@ -137,11 +191,15 @@ impl GuidedNetwork<'_> {
             self.schedule.timestep(sigma),
             (&input.device(), burn::tensor::DType::F32),
         );
-        let output = self
-            .unet
-            .forward(input.clone(), timestep.clone(), context.clone());
+        let added = self.conditions.added(plan);
+        let output = self.unet.forward_added(
+            input.clone(),
+            timestep.clone(),
+            context.clone(),
+            added.as_ref(),
+        );
         if !is_finite(&output) {
-            let layer = self.unet.first_non_finite(input, timestep, context);
+            let layer = (self.unet).first_non_finite(input, timestep, context, added.as_ref());
             return Err(Error::NotFinite {
                 what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
                 step: self.step + 1,

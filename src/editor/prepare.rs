@@ -2,28 +2,38 @@
 
 use burn::tensor::Tensor;
 use ip2p_core::{NullText, Result};
-use ip2p_io::{EncodedPrompt, LongPrompt, PromptChunk, fit, to_tensor};
+use ip2p_io::{LongPrompt, fit, to_tensor};
 
 use super::Editor;
 use super::preview::LatentColours;
 use super::request::EditRequest;
+use super::text::TextStates;
 use super::view::View;
-use super::words::of_one_length;
+use super::words::{Prompt, of_one_length};
 use crate::device::dtype;
 use crate::options::EditOptions;
 
+/// The sentences of a batch, and what stands for none.
+pub(super) struct EncodedTexts {
+    pub(super) cond: TextStates,
+    pub(super) uncond: TextStates,
+    /// Those of each request.
+    pub(super) warnings: Vec<Vec<String>>,
+}
+
 impl Editor {
-    /// The contexts of the requests, one for each variation, those without the sentence, and the warnings of each request.
+    /// The sentences of the requests, one for each variation, those without the sentence, and the warnings of each request.
     ///
     /// All are of one length.
     pub(super) fn encode_texts(
         &self,
         requests: &[EditRequest<'_>],
         options: &EditOptions,
-    ) -> Result<(Tensor<3>, Tensor<3>, Vec<Vec<String>>)> {
+    ) -> Result<EncodedTexts> {
         let negative = self.model.negative(options)?;
+        let encode = |prompt: &Prompt| self.text_encoders.encode(prompt, &self.device);
         let mut warnings = Vec::new();
-        let mut contexts = Vec::new();
+        let mut states = Vec::new();
         for request in requests {
             let sentence = self.model.instruction(request.instruction, options)?;
             let both: Vec<_> = [Some(&sentence), negative.as_ref()]
@@ -33,37 +43,23 @@ impl Editor {
             let cuts = ["instruction", "negative prompt"].into_iter().zip(&both);
             let cuts = cuts.filter_map(|(what, prompt)| cut(what, prompt));
             warnings.push(cuts.chain(self.unnamed(&both)).collect());
-            contexts.push(self.context(&sentence));
+            states.push(encode(&sentence));
         }
-        let uncond_context = match (negative, self.model.profile.null_text) {
-            (Some(negative), _) => self.context(&negative),
-            (None, NullText::Zeros) => contexts[0].zeros_like(),
-            (None, _) => self.context(&self.empty_sentence()?),
+        let uncond = match (negative, self.model.profile.null_text) {
+            (Some(negative), _) => encode(&negative),
+            (None, NullText::Zeros) => states[0].zeros_like(),
+            (None, _) => encode(&self.model.empty_sentence()?),
         };
-        contexts.push(uncond_context);
-        let mut contexts = of_one_length(contexts, self.model.tokenizer.max_length())?;
-        let uncond_context = contexts.pop().expect("just pushed");
-        let contexts: Vec<_> = (requests.iter().zip(contexts))
-            .flat_map(|(request, context)| vec![context; request.variations])
+        states.push(uncond);
+        let mut states = of_one_length(states, self.model.tokenizer.max_length())?;
+        let uncond = states.pop().expect("just pushed");
+        let states: Vec<_> = (requests.iter().zip(states))
+            .flat_map(|(request, states)| vec![states; request.variations])
             .collect();
-        let batch = contexts.len();
-        Ok((
-            Tensor::cat(contexts, 0),
-            uncond_context.repeat_dim(0, batch),
+        Ok(EncodedTexts {
+            uncond: TextStates::batch(vec![uncond; states.len()]),
+            cond: TextStates::batch(states),
             warnings,
-        ))
-    }
-
-    /// The sentence of the branches that have none.
-    fn empty_sentence(&self) -> Result<EncodedPrompt> {
-        let ids = self.model.tokenizer.encode("")?.ids;
-        Ok(EncodedPrompt {
-            chunks: vec![PromptChunk {
-                weights: vec![1.0; ids.len()],
-                ids,
-            }],
-            truncated: None,
-            embeddings: std::collections::BTreeSet::default(),
         })
     }
 
@@ -78,8 +74,8 @@ impl Editor {
         let mut all = Vec::new();
         let mut colours = Vec::new();
         for (request, view) in requests.iter().zip(views) {
-            let rgb =
-                to_tensor(&fit(&view.photo, &view.plan)?, &self.device).cast(dtype(self.precision));
+            let rgb = to_tensor(&fit(&view.photo, &view.plan)?, &self.device)
+                .cast(dtype(self.vae_precision));
             let latents = self.vae.encode_with(rgb.clone(), options.vae);
             let scaled = latents.clone() * profile.scaling_factor;
             let colour = LatentColours::new(profile.family, &rgb, &scaled);
@@ -92,8 +88,8 @@ impl Editor {
 }
 
 /// Says which words of a sentence the text encoder did not get.
-fn cut(what: &str, prompt: &EncodedPrompt) -> Option<String> {
-    let words = prompt.truncated.as_ref()?;
+fn cut(what: &str, prompt: &Prompt) -> Option<String> {
+    let words = prompt.first.truncated.as_ref()?;
     Some(format!(
         "the {what} is longer than the text encoder takes; this was cut: \"{words}\" (--long-prompt {} takes it whole)",
         LongPrompt::Chunks

@@ -9,7 +9,7 @@ use ip2p_io::{LongPrompt, Photo, PromptSyntax, RgbPicture};
 use ip2p_region::{Mask, Where};
 
 use super::masked::Masked;
-use super::network::{Conditions, advice, is_finite};
+use super::network::{Added, Conditions, advice, is_finite};
 use super::preview::LatentColours;
 use super::request::{EditRequest, check_words};
 use super::view::View;
@@ -256,14 +256,15 @@ impl Editor {
         self.schedule(&settings)?;
 
         let started = Instant::now();
-        let (context, uncond_context, warnings) = self.encode_texts(requests, options)?;
+        let texts = self.encode_texts(requests, options)?;
         let text = started.elapsed();
         let started = Instant::now();
         let (image_latents, colours) = encode(&views)?;
         self.check_encoded(&image_latents)?;
         let encode = started.elapsed();
 
-        let images = requests.iter().zip(views).zip(&warnings);
+        let size = views[0].plan.model;
+        let images = requests.iter().zip(views).zip(&texts.warnings);
         let images: Vec<_> = images
             .flat_map(|((request, view), warnings)| {
                 PreparedImage::variations(request, view, options, warnings)
@@ -277,8 +278,9 @@ impl Editor {
         Ok(Prepared {
             images,
             conditions: Conditions {
-                context,
-                uncond_context,
+                added: Added::new(&texts.cond, &texts.uncond, size),
+                context: texts.cond.context,
+                uncond_context: texts.uncond.context,
                 image_latents,
                 masked,
             },
@@ -302,7 +304,7 @@ impl Editor {
         Err(Error::NotFinite {
             what: "the autoencoder's encoder".into(),
             step: 0,
-            advice: advice(dtype(self.precision)),
+            advice: advice(dtype(self.vae_precision)),
         })
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{EditRecord, Photo, RgbPicture, Rounding, fit, from_tensor, restore};
 use ip2p_region::{carry, composite};
-use ip2p_sched::{NoiseSchedule, Run, Schedule};
+use ip2p_sched::{NoiseSchedule, Preconditioning, Run, Schedule};
 
 use super::locate::{Locator, Questions};
 use super::masked::fitted;
@@ -185,7 +185,7 @@ impl Iterator for Steps<'_> {
             conditions: &self.conditions,
             guidance: &self.guidance,
             schedule: &self.schedule,
-            prediction: self.editor.model.profile.prediction,
+            preconditioning: Preconditioning::new(&self.editor.model.profile),
             execution: self.settings.options.branches,
             dtype: dtype(self.editor.precision),
             step: self.first + self.done,
@@ -372,7 +372,7 @@ impl Decoder<'_> {
 
     /// The picture of one image's latents.
     pub(super) fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
-        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.precision));
+        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.vae_precision));
         let unscaled = unscaled.cast(dtype);
         let rgb = vae.decode_with(unscaled.clone(), self.options.vae);
         if !is_finite(&rgb) {

@@ -2,16 +2,23 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
 use ip2p_core::{Error, KnownProfile, ModelFamily, Result};
-use ip2p_io::{Embedding, EmbeddingRecord, EncodedPrompt, PromptRules};
-use ip2p_models::clip::{CLIPTextModel, weigh};
+use ip2p_io::{Embedding, EmbeddingRecord, Embeddings, EncodedPrompt, PromptRules, Tokenizer};
 
+use super::text::TextStates;
 use super::{Editor, Model};
 use crate::options::EditOptions;
 
 /// The most chunks that sentences of unequal lengths come to when each is repeated to one length: 7 times 8.
 const MAX_REPEATED: usize = 56;
+
+/// A sentence as each text encoder reads it.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) first: EncodedPrompt,
+    /// As the second one does, if there is one.
+    pub(super) second: Option<EncodedPrompt>,
+}
 
 impl Model {
     /// Adds a file of textual inversion: a word that sentences may name from then on, and the vectors that stand for it. See
@@ -45,7 +52,28 @@ impl Model {
     }
 
     fn with_opened(mut self, embedding: Embedding) -> Result<Self> {
-        embedding.check_width(self.text_encoder.hidden_size)?;
+        let wrong = |reason: &str| Err(Error::checkpoint(embedding.path(), reason));
+        match (&self.text.second, embedding.second()) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                return wrong(
+                    "is for Stable Diffusion XL, whose two text encoders it has vectors for; this model has one",
+                );
+            }
+            (Some(_), None) => {
+                return wrong(
+                    "is for one text encoder; this model is Stable Diffusion XL, whose two have clip_l and clip_g in such a file",
+                );
+            }
+            (Some(config), Some(second)) => {
+                second.check_width(config.hidden_size)?;
+                // Where there is a second text encoder there are embeddings for it.
+                if let Some(words) = &mut self.embeddings_2 {
+                    words.add(second)?;
+                }
+            }
+        }
+        embedding.check_width(self.text.first.hidden_size)?;
         self.embeddings.add(embedding)?;
         Ok(self)
     }
@@ -89,31 +117,45 @@ impl Model {
     }
 
     /// The sentence as the text encoder reads it, with what stands after every sentence of this model.
-    pub(super) fn instruction(&self, text: &str, options: &EditOptions) -> Result<EncodedPrompt> {
+    pub(super) fn instruction(&self, text: &str, options: &EditOptions) -> Result<Prompt> {
         let sentence = format!("{text}{}", self.profile.suffix);
         self.prompt("instruction", &sentence, options)
     }
 
     /// The negative prompt as the text encoder reads it, if there is one.
-    pub(super) fn negative(&self, options: &EditOptions) -> Result<Option<EncodedPrompt>> {
+    pub(super) fn negative(&self, options: &EditOptions) -> Result<Option<Prompt>> {
         let negative = options.negative.as_deref();
         negative
             .map(|text| self.prompt("negative", text, options))
             .transpose()
     }
 
-    fn prompt(
-        &self,
-        what: &'static str,
-        text: &str,
-        options: &EditOptions,
-    ) -> Result<EncodedPrompt> {
-        let rules = PromptRules {
-            syntax: options.prompt_syntax,
-            long_prompt: options.long_prompt(),
-            embeddings: &self.embeddings,
+    /// The sentence of the branches that have none.
+    pub(super) fn empty_sentence(&self) -> Result<Prompt> {
+        self.prompt("instruction", "", &EditOptions::default())
+    }
+
+    fn prompt(&self, what: &'static str, text: &str, options: &EditOptions) -> Result<Prompt> {
+        let read = |tokenizer: &Tokenizer, embeddings: &Embeddings| {
+            let rules = PromptRules {
+                syntax: options.prompt_syntax,
+                long_prompt: options.long_prompt(),
+                embeddings,
+            };
+            tokenizer.encode_prompt(what, text, &rules)
         };
-        self.tokenizer.encode_prompt(what, text, &rules)
+        let first = read(&self.tokenizer, &self.embeddings)?;
+        let second = self.tokenizer_2.as_ref().zip(self.embeddings_2.as_ref());
+        let second = second
+            .map(|(tokenizer, embeddings)| read(tokenizer, embeddings))
+            .transpose()?;
+        let (chunks, other) = (first.chunks.len(), second.as_ref().map(|s| s.chunks.len()));
+        if other.is_some_and(|other| other != chunks) {
+            let expected = "a sentence that both text encoders read in as many chunks";
+            let got = format!("one of {chunks} and of {other:?}");
+            return Err(Error::setting(what, expected, got));
+        }
+        Ok(Prompt { first, second })
     }
 
     /// # Errors
@@ -134,11 +176,12 @@ impl Model {
         if self.embeddings.is_empty() {
             return Ok(Vec::new());
         }
-        let mut named = self.instruction(instruction, options)?.embeddings;
+        let mut named = self.instruction(instruction, options)?.first.embeddings;
+        let negative = self.negative(options)?;
         named.extend(
-            self.negative(options)?
+            negative
                 .into_iter()
-                .flat_map(|p| p.embeddings),
+                .flat_map(|prompt| prompt.first.embeddings),
         );
         let record = |embedding: &Embedding| EmbeddingRecord {
             name: embedding.name().to_owned(),
@@ -149,50 +192,15 @@ impl Model {
         let named = all.filter(|(index, _)| named.contains(index));
         Ok(named.map(|(_, embedding)| record(embedding)).collect())
     }
-
-    /// The text encoder with the vectors of the embeddings after its own tokens.
-    pub(super) fn with_words(&self, encoder: CLIPTextModel, device: &Device) -> CLIPTextModel {
-        match self.embeddings.rows() {
-            None => encoder,
-            Some((values, width)) => {
-                let rows = values.len() / width;
-                encoder.with_tokens(Tensor::from_data(
-                    TensorData::new(values, [rows, width]),
-                    device,
-                ))
-            }
-        }
-    }
 }
 
 impl Editor {
-    /// The states of a sentence: `[1, tokens, width]`, of each chunk those that the text encoder has.
-    pub(super) fn context(&self, prompt: &EncodedPrompt) -> Tensor<3> {
-        let chunks = prompt.chunks.len();
-        let ids: Vec<i64> = (prompt.chunks.iter())
-            .flat_map(|chunk| chunk.ids.iter().copied())
-            .collect();
-        let tokens = ids.len();
-        let ids = TensorData::new(ids, [chunks, tokens / chunks]);
-        let mut states = self
-            .text_encoder
-            .forward(Tensor::<2, Int>::from_data(ids, &self.device));
-        if prompt.is_weighted() {
-            let weights: Vec<f32> = (prompt.chunks.iter())
-                .flat_map(|chunk| chunk.weights.iter().copied())
-                .collect();
-            states = weigh(states, &weights);
-        }
-        let [_, _, width] = states.dims();
-        states.reshape([1, tokens, width])
-    }
-
     /// What a user might not expect of a request's sentences.
-    pub(super) fn unnamed(&self, prompts: &[&EncodedPrompt]) -> Vec<String> {
+    pub(super) fn unnamed(&self, prompts: &[&Prompt]) -> Vec<String> {
         let embeddings = self.model.embeddings.iter().enumerate();
         let unnamed = embeddings.filter(|(index, _)| {
             let mut prompts = prompts.iter();
-            !prompts.any(|prompt| prompt.embeddings.contains(index))
+            !prompts.any(|prompt| prompt.first.embeddings.contains(index))
         });
         unnamed
             .map(|(_, embedding)| {
@@ -203,7 +211,7 @@ impl Editor {
     }
 }
 
-/// Contexts of one length: each is repeated to the least that all have in common.
+/// Sentences of one length: the context of each is repeated to the least that all have in common.
 ///
 /// What attends to a context sees the same in it once or twice: the weights of its softmax are halved and counted twice. So do
 /// ComfyUI's conditions (`CONDCrossAttn.concat`), and it is what AUTOMATIC1111 gives, which runs unequal lengths apart.
@@ -211,22 +219,23 @@ impl Editor {
 /// # Errors
 ///
 /// [`Error::InvalidSetting`] if that is too long.
-pub(super) fn of_one_length(contexts: Vec<Tensor<3>>, chunk: usize) -> Result<Vec<Tensor<3>>> {
-    let length = |context: &Tensor<3>| context.dims()[1] / chunk;
-    let common = (contexts.iter()).fold(1, |common, context| lcm(common, length(context)));
+pub(super) fn of_one_length(states: Vec<TextStates>, chunk: usize) -> Result<Vec<TextStates>> {
+    let length = |states: &TextStates| states.context.dims()[1] / chunk;
+    let common = (states.iter()).fold(1, |common, states| lcm(common, length(states)));
     if common > MAX_REPEATED {
-        let mut lengths: Vec<_> = contexts.iter().map(length).collect();
+        let mut lengths: Vec<_> = states.iter().map(length).collect();
         lengths.sort_unstable();
         lengths.dedup();
         let expected =
             "sentences in one call whose numbers of chunks have a multiple up to 56 in common";
         return Err(Error::setting("requests", expected, format!("{lengths:?}")));
     }
-    let repeated = |context: Tensor<3>| {
-        let times = common / length(&context);
-        context.repeat_dim(1, times)
+    let repeated = |mut states: TextStates| {
+        let times = common / length(&states);
+        states.context = states.context.repeat_dim(1, times);
+        states
     };
-    Ok(contexts.into_iter().map(repeated).collect())
+    Ok(states.into_iter().map(repeated).collect())
 }
 
 fn lcm(a: usize, b: usize) -> usize {
@@ -239,15 +248,20 @@ fn lcm(a: usize, b: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, Tensor};
+
     use super::*;
 
     #[test]
     fn unequal_lengths_are_repeated_to_one() {
-        let context = |chunks: usize| Tensor::<3>::ones([1, chunks * 2, 3], &Device::flex());
+        let states = |&chunks: &usize| TextStates {
+            context: Tensor::ones([1, chunks * 2, 3], &Device::flex()),
+            pooled: None,
+        };
         let lengths = |chunks: &[usize]| {
-            let contexts = chunks.iter().map(|&chunks| context(chunks)).collect();
-            let contexts = of_one_length(contexts, 2)?;
-            Ok::<_, Error>(contexts.iter().map(|c| c.dims()[1] / 2).collect::<Vec<_>>())
+            let states = of_one_length(chunks.iter().map(states).collect(), 2)?;
+            let lengths = states.iter().map(|states| states.context.dims()[1] / 2);
+            Ok::<_, Error>(lengths.collect::<Vec<_>>())
         };
         assert_eq!(lengths(&[1, 1]).unwrap(), [1, 1]);
         assert_eq!(lengths(&[1, 2, 3]).unwrap(), [6, 6, 6]);

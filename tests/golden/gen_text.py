@@ -9,8 +9,9 @@ import json
 import torch
 from diffusers import EulerAncestralDiscreteScheduler, StableDiffusionInstructPix2PixPipeline
 from gen_pipeline import photo, pixels
+from gen_sdxl import load as load_xl
 from golden import FIXTURES, save, sort_header
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 FOLDER = FIXTURES / "tiny-ip2p"
 CHUNK = 75
@@ -38,6 +39,9 @@ def write_files(folder):
     save_tensors("params.safetensors", {"emb_params": both})
     save_tensors("xl.safetensors", {"clip_l": both, "clip_g": torch.zeros(2, 40)})
     save_tensors("wide.safetensors", {"<wide>": torch.zeros(1, 1024)})
+    generator = torch.Generator().manual_seed(22)
+    pair = {name: torch.randn(2, width, generator=generator) for name, width in [("clip_l", 8), ("clip_g", 16)]}
+    save_tensors("tiny-xl.safetensors", pair)
     torch.save({"<cat-toy>": both.clone()}, folder / "cat.bin")
     about = {"name": "a1111", "step": 500, "sd_checkpoint": "1a2b3c4d", "sd_checkpoint_name": None}
     torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": both.clone()}, **about}, folder / "a1111.pt")
@@ -186,8 +190,78 @@ def write_embeddings(folder):
     save(folder / "edit.safetensors", tensors, 2e-4, reason, tolerance_gpu=5e-3, **about)
 
 
+def xl_states(tokenizer, encoder, rows, parts):
+    """The penultimate states of the chunks, weighed, and the projected state at the first chunk's end, if there is a projection."""
+    own = len(tokenizer)
+    encoder.resize_token_embeddings(own + len(rows), mean_resizing=False)
+    encoder.get_input_embeddings().weight.data[own:] = rows
+    states, pooled = [], None
+    for chunk in parts:
+        tokens = []
+        for words, weight in chunk:
+            if words is None:
+                ids = range(own, own + len(rows))
+            else:
+                ids = tokenizer(words, add_special_tokens=False).input_ids
+            tokens += [(id, weight) for id in ids]
+        end = len(tokens) + 1
+        tokens = [(tokenizer.bos_token_id, 1.0), *tokens, (tokenizer.eos_token_id, 1.0)]
+        tokens += [(tokenizer.pad_token_id, 1.0)] * (CHUNK + 2 - len(tokens))
+        ids, weights = (torch.tensor([[pair[i] for pair in tokens]]) for i in (0, 1))
+        out = encoder(ids, output_hidden_states=True)
+        z = out.hidden_states[-2]
+        heavy = z * weights[..., None]
+        states.append(heavy * (z.double().mean() / heavy.double().mean()).float())
+        if pooled is None and hasattr(encoder, "text_projection"):
+            pooled = encoder.text_projection(out.last_hidden_state[:, end])
+    return torch.cat(states, 1), pooled
+
+
+@torch.no_grad()
+def write_xl(folder):
+    """An edit with Stable Diffusion XL of a sentence of two chunks, whose first names an embedding that counts more.
+
+    The pooled state is that of the sentence's true end: transformers takes the highest id for it where the config says so, which
+    an added token's is.
+    """
+    pipe = load_xl(FIXTURES / "tiny-sdxl")
+    vectors = load_file(folder / "tiny-xl.safetensors")
+    parts = [[("put a ", 1.0), (None, 1.3), (" hat on it", 1.0)], [("make it snowy", 1.0)]]
+    first, _ = xl_states(pipe.tokenizer, pipe.text_encoder, vectors["clip_l"], parts)
+    second, pooled = xl_states(pipe.tokenizer_2, pipe.text_encoder_2, vectors["clip_g"], parts)
+    context = torch.cat([first, second], -1)
+    source = photo(64, 48)
+    trajectory = {}
+
+    def record(i, t, latents):
+        trajectory[f"latents.{i}"] = latents.clone()
+
+    scheduler = json.dumps(dict(pipe.scheduler.config) | {"_class_name": type(pipe.scheduler).__name__}, default=list)
+    image = pipe(
+        image=source,
+        prompt_embeds=context,
+        pooled_prompt_embeds=pooled,
+        negative_prompt_embeds=torch.zeros_like(context),
+        negative_pooled_prompt_embeds=torch.zeros_like(pooled),
+        height=48,
+        width=64,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        image_guidance_scale=1.5,
+        generator=torch.Generator().manual_seed(7),
+        callback=record,
+        callback_steps=1,
+    ).images[0]
+    last = f"latents.{len(trajectory) - 1}"
+    tensors = {"photo": pixels(source), "output.0": pixels(image), "latents": trajectory[last]}
+    about = {"instruction": "put a (tiny-xl:1.3) hat on it BREAK make it snowy", "steps": "4", "seed": "7"}
+    reason = "f32 sums in another order, grown by the steps of a random network; pictures are compared by share of values"
+    save(folder / "edit-xl.safetensors", tensors, 2e-4, reason, tolerance_gpu=5e-3, scheduler=scheduler, **about)
+
+
 def write(out):
     folder = out / "text"
     write_files(folder)
     write_weights(folder)
     write_embeddings(folder)
+    write_xl(folder)

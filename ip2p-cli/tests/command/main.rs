@@ -17,3 +17,4 @@ mod session;
 mod sweep;
 mod text;
 mod train;
+mod xl;

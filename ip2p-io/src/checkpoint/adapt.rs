@@ -25,7 +25,9 @@ impl Checkpoint {
         let mut mismatched = Vec::new();
         let mut notes = lora.notes().to_vec();
         // The U-Net first: it knows best which family it is.
-        for component in [Component::Unet, Component::TextEncoder] {
+        let text = Component::TEXT.into_iter();
+        let text = text.filter(|component| self.has(*component));
+        for component in [Component::Unet].into_iter().chain(text) {
             let weights = self.weights(component, Precision::F32)?;
             let fit = fit(&lora, &weights)?;
             unused.extend(fit.unused);

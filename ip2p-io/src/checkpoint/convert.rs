@@ -104,6 +104,9 @@ fn read_as<T: Element + Copy + Default>(
         }
         left -= now as u64;
     }
+    if let (true, [rows, columns]) = (info.is_turned, info.shape.as_slice()) {
+        values = transpose(&values, *columns, *rows);
+    }
     Ok(TensorData::new(layout.arrange(values), shape))
 }
 
@@ -260,6 +263,7 @@ mod tests {
             shape: vec![values.len()],
             offset: 4,
             bytes: values.len() as u64 * 4,
+            is_turned: false,
         };
         let read = |file: &mut File, info| {
             read_tensor(file, info, Layout::Same, Precision::F32, &[values.len()])
@@ -269,6 +273,32 @@ mod tests {
         file.set_len(5000).unwrap();
         let error = read(&mut file, &info).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_turned_matrix_is_turned_back() {
+        let mut file = tempfile::tempfile().unwrap();
+        // Columns of 2: the matrix is [[1, 3, 5], [2, 4, 6]].
+        for value in [1_f32, 2., 3., 4., 5., 6.] {
+            file.write_all(&value.to_le_bytes()).unwrap();
+        }
+        let info = TensorInfo {
+            format: Format::Plain(Dtype::F32),
+            shape: vec![2, 3],
+            offset: 0,
+            bytes: 24,
+            is_turned: true,
+        };
+        let mut read = |layout, shape: &[usize]| {
+            let data = read_tensor(&mut file, &info, layout, Precision::F32, shape).unwrap();
+            data.try_into_vec::<f32>().unwrap()
+        };
+        assert_eq!(read(Layout::Same, &[2, 3]), [1., 3., 5., 2., 4., 6.]);
+        let transposed = Layout::Transposed {
+            rows: 2,
+            columns: 3,
+        };
+        assert_eq!(read(transposed, &[3, 2]), [1., 2., 3., 4., 5., 6.]);
     }
 
     proptest! {

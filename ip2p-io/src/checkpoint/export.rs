@@ -13,7 +13,9 @@ use ip2p_core::{Error, Precision, Result};
 use serde_json::{Value, json};
 
 use super::compvis::{UnetBlocks, vae_levels, vae_to_compvis};
-use super::folder::has_part;
+use super::folder::{has_part, tokenizers};
+use super::open_clip;
+use super::origin::Origin;
 use super::profile::PROFILE_FILE;
 use super::single::{self, METADATA};
 use super::stream::{Planned, write_tensors};
@@ -21,7 +23,15 @@ use super::{Checkpoint, Component, Weights};
 use crate::whole::write_whole;
 
 /// The parts of a pipeline that are written.
-const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+const PARTS: [&str; 7] = [
+    "unet",
+    "vae",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
+    "scheduler",
+];
 
 /// How far a checkpoint has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,8 +46,8 @@ pub struct SaveProgress {
 struct Network {
     weights: Weights,
     tensors: Vec<Planned>,
-    /// Canonical names by those that are written.
-    origins: BTreeMap<String, String>,
+    /// Where each comes from, by the names that are written.
+    origins: BTreeMap<String, Origin>,
 }
 
 /// What all the files that are written have in common.
@@ -76,7 +86,8 @@ impl Checkpoint {
             let expected = "a file or folder that does not exist yet";
             return Err(Error::setting("output", expected, output.display()));
         }
-        let networks: Vec<_> = Component::ALL
+        let networks: Vec<_> = self
+            .components()
             .into_iter()
             .map(|component| self.network(component, is_file))
             .collect::<Result<_>>()?;
@@ -107,6 +118,9 @@ impl Checkpoint {
     /// The tensors of a network, by the names that they will have.
     fn network(&self, component: Component, in_file: bool) -> Result<Network> {
         let weights = self.weights(component, Precision::F32)?;
+        if in_file && component == Component::TextEncoder2 {
+            return self.open_clip(weights);
+        }
         let names = weights.by_canonical_name()?;
         let spell = |name: &str| {
             if in_file {
@@ -121,11 +135,37 @@ impl Checkpoint {
             let written = spell(name)?;
             let stored = weights.shape(key).unwrap_or_default();
             let shape = shape(component, name, stored, in_file);
-            origins.insert(written.clone(), name.clone());
+            origins.insert(written.clone(), Origin::Same(name.clone()));
             tensors.push(Planned {
                 name: written,
                 shape,
             });
+        }
+        Ok(Network {
+            weights,
+            tensors,
+            origins,
+        })
+    }
+
+    /// The tensors of the second text encoder in OpenCLIP's names.
+    fn open_clip(&self, weights: Weights) -> Result<Network> {
+        let names = weights.by_canonical_name()?;
+        let shape = |name: &str| names.get(name).and_then(|key| weights.shape(key));
+        let mut tensors = Vec::new();
+        let mut origins = BTreeMap::new();
+        for name in names.keys() {
+            let written = open_clip::of_transformers(name, &shape).ok_or_else(|| {
+                let component = weights.component();
+                Error::checkpoint(&self.root, no_name(component, name))
+            })?;
+            // What is joined to another is written with that.
+            let Some((written, shape, origin)) = written else {
+                continue;
+            };
+            let name = format!("{}{written}", single::prefix(Component::TextEncoder2));
+            origins.insert(name.clone(), origin);
+            tensors.push(Planned { name, shape });
         }
         Ok(Network {
             weights,
@@ -159,15 +199,14 @@ impl Checkpoint {
                 None
             }
             Component::TextEncoder => Some(format!("text_model.{name}")),
+            Component::TextEncoder2 => None,
         };
-        let spelt = spelt.ok_or_else(|| {
-            let reason = format!(
-                "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that does not end in \
-                 .safetensors"
-            );
-            Error::checkpoint(&self.root, reason)
-        })?;
-        Ok(format!("{}{spelt}", single::prefix(component)))
+        let spelt = spelt.ok_or_else(|| Error::checkpoint(&self.root, no_name(component, name)))?;
+        let prefix = match component {
+            Component::TextEncoder if self.has(Component::TextEncoder2) => single::FIRST,
+            _ => single::prefix(component),
+        };
+        Ok(format!("{prefix}{spelt}"))
     }
 
     fn save_file(
@@ -177,11 +216,19 @@ impl Checkpoint {
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         let mut files = self.small_files()?;
-        if files
-            .get("tokenizer/merges.txt")
-            .is_some_and(|merges| single::is_clip(merges))
-        {
-            files.retain(|name, _| !name.starts_with("tokenizer/"));
+        for tokenizer in tokenizers(self.has(Component::TextEncoder2)) {
+            if files
+                .get(&format!("{tokenizer}/merges.txt"))
+                .is_some_and(|merges| single::is_clip(merges))
+            {
+                // What it pads with is not the same in all.
+                let config = format!("{tokenizer}/tokenizer_config.json");
+                let special = format!("{tokenizer}/special_tokens_map.json");
+                let own = format!("{tokenizer}/");
+                files.retain(|name, _| {
+                    !name.starts_with(&own) || *name == config || *name == special
+                });
+            }
         }
         let files = serde_json::to_string(&files)
             .map_err(|error| Error::other("writing the checkpoint's configs", error))?;
@@ -232,17 +279,19 @@ impl Checkpoint {
                 self.scheduler.clone(),
             ),
         ]);
-        for component in Component::ALL {
+        for component in self.components() {
             files.insert(
                 format!("{component}/config.json"),
                 self.config(component).to_owned(),
             );
         }
-        let tokenizer = self.root.join("tokenizer");
-        for name in self.storage.names(&tokenizer)? {
-            if self.storage.is_file(&tokenizer.join(&name)) {
-                let text = self.storage.read_text(&tokenizer.join(&name))?;
-                files.insert(format!("tokenizer/{name}"), text);
+        for tokenizer in tokenizers(self.has(Component::TextEncoder2)) {
+            let folder = self.root.join(tokenizer);
+            for name in self.storage.names(&folder)? {
+                if self.storage.is_file(&folder.join(&name)) {
+                    let text = self.storage.read_text(&folder.join(&name))?;
+                    files.insert(format!("{tokenizer}/{name}"), text);
+                }
             }
         }
         let profile: PathBuf = self.root.join(PROFILE_FILE);
@@ -288,7 +337,7 @@ impl Writer<'_> {
         let mut read = |tensor: &Planned| {
             let found = networks.iter().find_map(|network| {
                 let origin = network.origins.get(&tensor.name)?;
-                Some(network.weights.read(origin, device))
+                Some(origin.read(&network.weights, device))
             });
             found.expect("the tensors that are written are those of the networks")
         };
@@ -300,6 +349,13 @@ impl Writer<'_> {
     }
 }
 
+fn no_name(component: Component, name: &str) -> String {
+    format!(
+        "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that does not end in \
+         .safetensors"
+    )
+}
+
 /// What diffusers wants to read of a file before it reads it.
 fn metadata() -> BTreeMap<String, String> {
     BTreeMap::from([("format".to_owned(), "pt".to_owned())])
@@ -308,7 +364,8 @@ fn metadata() -> BTreeMap<String, String> {
 /// The name of a weight in a folder: as every folder on the hub has it.
 fn in_folder(component: Component, name: &str) -> String {
     match component {
-        Component::TextEncoder => format!("text_model.{name}"),
+        Component::TextEncoder2 if name.starts_with("text_projection.") => name.to_owned(),
+        Component::TextEncoder | Component::TextEncoder2 => format!("text_model.{name}"),
         Component::Unet | Component::Vae => name.to_owned(),
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct TensorInfo {
     /// Where its numbers start, in bytes from the start of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
+    /// Whether it is a matrix whose columns lie one after the other, not its rows.
+    pub(crate) is_turned: bool,
 }
 
 /// How the numbers of a tensor are stored.
@@ -192,6 +194,7 @@ fn place(
             shape: info.shape,
             offset,
             bytes,
+            is_turned: false,
         };
         tensors.insert(name, info);
     }

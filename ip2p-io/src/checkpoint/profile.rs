@@ -1,6 +1,8 @@
 //! Finding a checkpoint's [`CheckpointProfile`] in its files.
 
-use ip2p_core::{CheckpointProfile, Error, KnownProfile, ModelFamily, Result};
+use ip2p_core::{
+    CheckpointProfile, Error, KnownProfile, ModelFamily, NullText, Result, SamplerKind, TextState,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,6 +18,8 @@ impl Checkpoint {
     ///   of [`Checkpoint::scheduler_config`].
     /// - `vae/config.json`: the scaling factor of the latents, and if it is missing diffusers' own for the class.
     /// - `unet/config.json`: the family, from the width of the context.
+    /// - `model_index.json` of Stable Diffusion XL: what stands for no sentence (`force_zeros_for_empty_prompt`), and whether the
+    ///   source's latents are scaled (`is_cosxl_edit`; where it does not say, as of a training without betas).
     /// - the name that the checkpoint was saved under, if it is a [`KnownProfile`]'s: InstructDiffusion combines the branches by
     ///   a formula of its own, which nothing else in its files says.
     /// - `ip2p.json` in the folder: fields of [`CheckpointProfile`] that replace the found ones, among them the settings
@@ -34,6 +38,9 @@ impl Checkpoint {
             scaling_factor: self.scaling_factor()?,
             ..training.clone()
         };
+        if self.has(Component::TextEncoder2) {
+            self.sdxl(&mut profile)?;
+        }
         if let Some(known) = KnownProfile::of(&profile.name, profile.family) {
             known.apply_to(&mut profile);
         }
@@ -65,7 +72,33 @@ impl Checkpoint {
         }
     }
 
+    /// What Stable Diffusion XL does otherwise: `pipeline_stable_diffusion_xl_instruct_pix2pix.py` of diffusers 0.42.
+    fn sdxl(&self, profile: &mut CheckpointProfile) -> Result<()> {
+        let flag = |name| field::<bool>("model_index", &self.model_index, name);
+        let vae = parse_config(Component::Vae.name(), self.config(Component::Vae))?;
+        profile.text_state = TextState::Penultimate;
+        profile.upcast_vae = field(Component::Vae.name(), &vae, "force_upcast")?.unwrap_or(true);
+        if flag("force_zeros_for_empty_prompt")?.unwrap_or(true) {
+            profile.null_text = NullText::Zeros;
+        }
+        profile.sampler = SamplerKind::Euler;
+        // `is_cosxl_edit` is not among what diffusers saves.
+        if flag("is_cosxl_edit")?.unwrap_or(profile.edm.is_some()) {
+            profile.image_latents_scale = profile.scaling_factor;
+            // Stability's own demonstration of CosXL.
+            (profile.text_scale, profile.longer_side) = (7.0, 1024);
+        } else {
+            // The model card of diffusers/sdxl-instructpix2pix-768.
+            (profile.text_scale, profile.longer_side) = (3.0, 768);
+            profile.steps = 30;
+        }
+        Ok(())
+    }
+
     fn family(&self) -> Result<ModelFamily> {
+        if self.has(Component::TextEncoder2) {
+            return Ok(ModelFamily::Sdxl);
+        }
         let config = parse_config(Component::Unet.name(), self.config(Component::Unet))?;
         Ok(
             match config.get("cross_attention_dim").and_then(Value::as_u64) {
@@ -82,6 +115,7 @@ impl Checkpoint {
         let class: Option<String> = field(network, &config, "_class_name")?;
         let default = match class.as_deref() {
             Some("AutoencoderTiny") => 1.0,
+            // diffusers' default, which is not that of the XL: its folders say 0.13025.
             _ => 0.18215,
         };
         let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);

@@ -51,8 +51,10 @@ struct Opened {
     layers: Vec<Layer>,
     /// Keys that are of no spelling that is known.
     unknown: Vec<String>,
-    /// The architecture that a key of the file is of, if it is not Stable Diffusion 1 or 2.
+    /// The architecture that a key of the file is of, if it is not Stable Diffusion.
     other: Option<(String, &'static str)>,
+    /// A key that only files for Stable Diffusion XL have.
+    xl: Option<String>,
     notes: Vec<String>,
 }
 
@@ -109,6 +111,7 @@ impl Lora {
         let mut groups: BTreeMap<(Component, String), Parts> = BTreeMap::new();
         let mut unknown = Vec::new();
         let mut other = None;
+        let mut xl = None;
         for (key, info) in tensors {
             if !info.format.is_float() {
                 let reason = format!("tensor {key} is of type {}, not a float type", info.format);
@@ -117,6 +120,7 @@ impl Lora {
             let architecture = key::other_architecture(&key);
             let parsed = Key::parse(&key).filter(|_| architecture.is_none());
             other = other.or(architecture.map(|architecture| (key.clone(), architecture)));
+            xl = xl.or_else(|| key::is_of_xl(&key).then(|| key.clone()));
             let Some(Key {
                 component,
                 layer,
@@ -154,6 +158,7 @@ impl Lora {
             layers,
             unknown,
             other,
+            xl,
             notes: alphas.notes,
         })))
     }

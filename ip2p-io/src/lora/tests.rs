@@ -133,7 +133,10 @@ fn a_file_for_another_family_says_for_which() {
         ],
     );
     refused(
-        |tensors| tensors.add("lora_te2_text_model_x.lora_down.weight", &[1, 3], 0),
+        |tensors| {
+            tensors.add("lora_te2_text_model_x.lora_down.weight", &[1, 3], 0);
+            tensors.add("lora_te2_text_model_x.lora_up.weight", &[3, 1], 0);
+        },
         &["is for Stable Diffusion XL (it has lora_te2_text_model_x.lora_down.weight)"],
     );
 }

@@ -3,7 +3,51 @@
 use burn::module::Param;
 use burn::tensor::Tensor;
 
-use super::CLIPTextModel;
+use super::model::CLIPTextTransformer;
+use super::{CLIPTextModel, CLIPTextModelWithProjection};
+
+impl CLIPTextTransformer {
+    fn with_tokens(self, vectors: Tensor<2>) -> Self {
+        self.map_table(|table| {
+            let vectors = vectors.cast(table.dtype()).to_device(&table.device());
+            Tensor::cat(vec![table, vectors], 0)
+        })
+    }
+
+    fn with_first_tokens(self, count: usize) -> Self {
+        self.map_table(|table| table.narrow(0, 0, count))
+    }
+
+    fn map_table(mut self, change: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Self {
+        let table = &mut self.embeddings.token_embedding.weight;
+        *table = Param::initialized(table.id, change(table.val()));
+        self
+    }
+}
+
+impl CLIPTextModelWithProjection {
+    /// As [`CLIPTextModel::with_tokens`]; where the end of a sentence is its highest id, added ids do not count for it.
+    ///
+    /// # Panics
+    ///
+    /// If the vectors are of another width.
+    #[must_use]
+    pub fn with_tokens(mut self, vectors: Tensor<2>) -> Self {
+        self.text_model = self.text_model.with_tokens(vectors);
+        self
+    }
+
+    /// As [`CLIPTextModel::with_first_tokens`].
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    #[must_use]
+    pub fn with_first_tokens(mut self, count: usize) -> Self {
+        self.text_model = self.text_model.with_first_tokens(count);
+        self
+    }
+}
 
 impl CLIPTextModel {
     /// Adds tokens after those that there are: their ids are the next ones, and `vectors` what stands for them.
@@ -19,11 +63,9 @@ impl CLIPTextModel {
     ///
     /// If the vectors are of another width.
     #[must_use]
-    pub fn with_tokens(self, vectors: Tensor<2>) -> Self {
-        self.map_table(|table| {
-            let vectors = vectors.cast(table.dtype()).to_device(&table.device());
-            Tensor::cat(vec![table, vectors], 0)
-        })
+    pub fn with_tokens(mut self, vectors: Tensor<2>) -> Self {
+        self.text_model = self.text_model.with_tokens(vectors);
+        self
     }
 
     /// Leaves the first `count` tokens: those that it was trained with.
@@ -32,13 +74,8 @@ impl CLIPTextModel {
     ///
     /// If there are fewer.
     #[must_use]
-    pub fn with_first_tokens(self, count: usize) -> Self {
-        self.map_table(|table| table.narrow(0, 0, count))
-    }
-
-    fn map_table(mut self, change: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Self {
-        let table = &mut self.text_model.embeddings.token_embedding.weight;
-        *table = Param::initialized(table.id, change(table.val()));
+    pub fn with_first_tokens(mut self, count: usize) -> Self {
+        self.text_model = self.text_model.with_first_tokens(count);
         self
     }
 }

@@ -221,6 +221,7 @@ impl<R: Read> Reader<R> {
                 shape,
                 offset,
                 bytes,
+                is_turned: false,
             },
         ))
     }

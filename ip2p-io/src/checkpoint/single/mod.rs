@@ -1,11 +1,14 @@
-//! Checkpoints in one file: the names of CompVis' code, and the networks' shapes from the weights themselves.
+//! Checkpoints in one file: the names of CompVis' code and of Stability's after it, and the networks' shapes from the weights
+//! themselves.
 //!
-//! Such a file holds the weights of all three networks and none of the small files that a folder has beside them. These come from
-//! a folder that the caller names, or from the file's metadata, if it was written here, or are those of Stable Diffusion 1, if the
-//! weights are of its shapes.
+//! Such a file holds the weights of all networks and none of the small files that a folder has beside them. These come from
+//! a folder that the caller names, or from the file's metadata, if it was written here, or are those of Stable Diffusion 1, 2 or XL,
+//! if the weights are of their shapes.
 
 mod config;
+mod family;
 mod kind;
+mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,24 +25,26 @@ use super::{Checkpoint, Component};
 use crate::storage::Storage;
 
 pub(super) use self::config::is_clip;
+pub(super) use self::text::FIRST;
 
 /// Where a file that was written here has the texts of its small files, as a JSON object.
 pub(super) const METADATA: &str = "ip2p.files";
 
-/// What stands before the names of a network's weights.
+/// What stands before the names of a network's weights; those of a text encoder that is the only one.
 pub(super) const fn prefix(component: Component) -> &'static str {
     match component {
         Component::Unet => "model.diffusion_model.",
         Component::Vae => "first_stage_model.",
-        Component::TextEncoder => "cond_stage_model.transformer.",
+        Component::TextEncoder => text::CLIP,
+        Component::TextEncoder2 => text::SECOND,
     }
 }
 
 /// What stands before the names of the averaged weights of the U-Net, which are written without points.
 const AVERAGED: &str = "model_ema.";
 
-/// How the names begin that a training leaves behind, or that are no weights.
-const NO_WEIGHTS: [&str; 14] = [
+/// How the names begin that a training leaves behind, that are no weights, or that say how the training was.
+const NO_WEIGHTS: [&str; 23] = [
     AVERAGED,
     "alphas_cumprod",
     "betas",
@@ -53,6 +58,15 @@ const NO_WEIGHTS: [&str; 14] = [
     "first_stage_model.model_ema.",
     "cond_stage_model.logit_scale",
     "cond_stage_model.transformer.logit_scale",
+    "cond_stage_model.model.logit_scale",
+    "cond_stage_model.model.attn_mask",
+    "conditioner.embedders.0.transformer.logit_scale",
+    "conditioner.embedders.1.model.logit_scale",
+    "conditioner.embedders.1.model.attn_mask",
+    "denoiser.",
+    family::EDM,
+    family::VELOCITY,
+    family::ZERO_SNR,
     "global_step",
 ];
 
@@ -203,17 +217,18 @@ fn open_folder(path: &Path, options: &OpenOptions) -> Result<Checkpoint> {
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Checkpoint> {
     let (tensors, metadata) = read_tensors(path)?;
     kind::check(path, &tensors)?;
-    let (networks, choice, notes) = sort(path, &tensors, options.weights)?;
+    let (networks, choice, mut notes) = sort(path, &tensors, options.weights)?;
     let (storage, root) = match (&options.config, metadata.get(METADATA)) {
         (Some(folder), _) => {
             check_folder(folder)?;
             (Storage::Disk, folder.clone())
         }
         (None, Some(texts)) => (config::from_metadata(path, texts)?, path.to_owned()),
-        (None, None) => (
-            config::of_stable_diffusion_1(path, &networks)?,
-            path.to_owned(),
-        ),
+        (None, None) => {
+            let (storage, note) = config::of_known_family(path, &networks, &tensors)?;
+            notes.extend(note);
+            (storage, path.to_owned())
+        }
     };
     let mut checkpoint = Checkpoint::open_in(storage, &root)?;
     let name = path
@@ -262,35 +277,32 @@ fn sort(
         }
         chosen => has_average.then(|| chosen.unwrap_or(WeightsChoice::Ema)),
     };
+    let text = text::Encoders::of(tensors);
     let mut networks = Networks::new();
     let mut other = Vec::new();
     for (name, info) in tensors {
         let bare = |component| name.strip_prefix(prefix(component));
         let (component, known) = if let Some(bare) = bare(Component::Unet) {
-            (Component::Unet, blocks.to_diffusers(bare))
+            let known = blocks.to_diffusers(bare);
+            let info = match choice {
+                Some(WeightsChoice::Ema) if known.is_some() => averaged(path, tensors, name)?,
+                _ => info,
+            };
+            let known = known.map(|known| (known, info.clone()));
+            (Component::Unet, known.into_iter().collect())
         } else if let Some(bare) = bare(Component::Vae) {
-            (Component::Vae, vae_to_diffusers(bare, levels))
-        } else if let Some(bare) = bare(Component::TextEncoder) {
-            (Component::TextEncoder, Some(bare.to_owned()))
+            let known = vae_to_diffusers(bare, levels).map(|known| (known, info.clone()));
+            (Component::Vae, known.into_iter().collect())
         } else {
-            (Component::Unet, None)
+            text.weights(name, info)
         };
-        let Some(known) = known else {
-            if !NO_WEIGHTS.iter().any(|start| name.starts_with(start)) {
-                other.push(name.clone());
-            }
-            continue;
-        };
-        let info = match choice {
-            Some(WeightsChoice::Ema) if component == Component::Unet => {
-                averaged(path, tensors, name)?
-            }
-            _ => info,
-        };
-        networks
-            .entry(component)
-            .or_default()
-            .insert(known, info.clone());
+        if known.is_empty()
+            && !text.is_left_away(name)
+            && !NO_WEIGHTS.iter().any(|start| name.starts_with(start))
+        {
+            other.push(name.clone());
+        }
+        networks.entry(component).or_default().extend(known);
     }
     Ok((networks, choice, notes(&other)))
 }

@@ -146,6 +146,7 @@ fn place(tensor: &Tensor, entry: Option<&Entry>) -> Result<TensorInfo, String> {
             shape: shape.clone(),
             offset: entry.offset + start,
             bytes,
+            is_turned: false,
         }),
         _ => Err(format!(
             "has {numbers} numbers from number {} of data/{key}, which has {} bytes",
