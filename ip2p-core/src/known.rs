@@ -1,6 +1,9 @@
 //! The fine-tunes of InstructPix2Pix whose conventions are known, by name.
 
-use crate::{CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
+use crate::{
+    CheckpointProfile, Error, GuidanceFormula, ModelFamily, NullText, Result, SamplerKind,
+    TextState,
+};
 
 /// What stands where a licence is not known.
 const UNKNOWN: &str = "unknown: see the model's page";
@@ -33,7 +36,8 @@ pub struct KnownProfile {
     pub licence: &'static str,
     /// The family of networks that it is of.
     pub family: ModelFamily,
-    /// Names that its files are saved under: words in small letters, one blank between them, that stand together in the name.
+    /// Names that its files are saved under: words in small letters, one blank between them, that stand together in the name. None
+    /// where the files themselves say all.
     saved_as: &'static [&'static str],
     /// Sets what its files do not say.
     conventions: fn(&mut CheckpointProfile),
@@ -133,6 +137,35 @@ impl KnownProfile {
             saved_as: &["low level img proc", "low level image proc"],
             conventions: |_| (),
         },
+        Self {
+            name: "sdxl-instructpix2pix-768",
+            title: "InstructPix2Pix on Stable Diffusion XL",
+            page: "https://huggingface.co/diffusers/sdxl-instructpix2pix-768",
+            licence: UNKNOWN,
+            family: ModelFamily::Sdxl,
+            // Its files say what it is.
+            saved_as: &[],
+            conventions: |profile| {
+                xl(profile);
+                // The model card.
+                (profile.text_scale, profile.longer_side) = (3.0, 768);
+                profile.steps = 30;
+            },
+        },
+        Self {
+            name: "cosxl-edit",
+            title: "CosXL edit",
+            page: "https://huggingface.co/stabilityai/cosxl",
+            licence: UNKNOWN,
+            family: ModelFamily::Sdxl,
+            saved_as: &[],
+            conventions: |profile| {
+                xl(profile);
+                profile.image_latents_scale = profile.scaling_factor;
+                // Stability's own demonstration.
+                (profile.text_scale, profile.longer_side) = (7.0, 1024);
+            },
+        },
     ];
 
     /// The model of this name.
@@ -221,6 +254,15 @@ impl CheckpointProfile {
 /// HIVE's conditional reward: `edit_cli_rw_label.py:110` at 09f9a22.
 fn best_of_five(profile: &mut CheckpointProfile) {
     profile.suffix = ", image quality is five out of five".into();
+}
+
+/// What the models of Stable Diffusion XL have in common.
+fn xl(profile: &mut CheckpointProfile) {
+    profile.scaling_factor = 0.13025;
+    profile.text_state = TextState::Penultimate;
+    profile.upcast_vae = true;
+    profile.null_text = NullText::Zeros;
+    profile.sampler = SamplerKind::Euler;
 }
 
 /// The words of a name in small letters, one blank before and after each.
