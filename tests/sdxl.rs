@@ -8,9 +8,10 @@
 use std::path::Path;
 
 use ip2p::io::{Checkpoint, Component, OpenOptions};
+use ip2p::region::Where;
 use ip2p::{
-    BranchExecution, CheckpointProfile, Compat, EditOptions, EditRequest, Editor, Model, Photo,
-    Precision, RgbPicture, SamplerKind,
+    BranchExecution, CheckpointProfile, Compat, EditOptions, EditRequest, Editor, Focus, Model,
+    Photo, PhotoFile, Precision, RgbPicture, SamplerKind, Session,
 };
 use ip2p_testing::{Golden, device, fixture};
 
@@ -309,4 +310,75 @@ fn a_single_file_gives_the_picture_of_the_folder() {
         edited.photo.rgb().pixels().to_vec()
     };
     assert_eq!(edit(single), edit(model(&golden)));
+}
+
+#[test]
+fn where_the_sentence_acts_is_found_by_both() {
+    for name in ["euler", "cosxl"] {
+        let golden = Golden::open(&format!("sdxl/{name}"));
+        let editor = load(model(&golden));
+        let photo = photo(&golden);
+        let options = options(&golden)
+            .with_compat(Compat::None)
+            .with_steps(10)
+            .with_where(Where::AUTO);
+        let edited = editor.edit(&photo, INSTRUCTION, &options).unwrap();
+        assert_eq!(edited.record.region, "auto");
+        let Some(mask) = &edited.mask else {
+            assert!(
+                edited
+                    .warnings
+                    .iter()
+                    .any(|said| said.contains("stands out"))
+            );
+            continue;
+        };
+        let pixels = |photo: &Photo| {
+            let pixels = photo.rgb().pixels().chunks(3);
+            pixels.map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        let both = pixels(&photo).into_iter().zip(pixels(&edited.photo));
+        for (weight, (before, after)) in mask.weights().iter().zip(both) {
+            assert!(*weight > 0 || before == after, "{name}");
+        }
+    }
+}
+
+#[test]
+fn turns_go_on_from_latents_that_are_scaled_for_the_network() {
+    let golden = Golden::open("sdxl/cosxl");
+    let editor = load(model(&golden));
+    let photo = PhotoFile::from_bytes("photo.png", photo(&golden).to_png().unwrap());
+    let options = options(&golden)
+        .with_compat(Compat::None)
+        .with_focus(Focus::Photo)
+        .with_steps(2);
+    let mut session = Session::begin(&editor, photo.clone(), &options).unwrap();
+    session.edit(&editor, INSTRUCTION, &options).unwrap();
+    let turn = session.picture(&editor).unwrap();
+    let edited = editor.edit(&photo.decode().unwrap(), INSTRUCTION, &options);
+    assert_eq!(turn.photo.rgb(), edited.unwrap().photo.rgb());
+    session.edit(&editor, "turn the car red", &options).unwrap();
+    assert_ne!(
+        session.picture(&editor).unwrap().photo.rgb(),
+        turn.photo.rgb()
+    );
+}
+
+#[test]
+fn a_strength_begins_with_the_noised_photo() {
+    let golden = Golden::open("sdxl/cosxl");
+    let editor = load(model(&golden));
+    let photo = photo(&golden);
+    let options = options(&golden).with_strength(0.5);
+    let request = EditRequest::new(&photo, INSTRUCTION);
+    let sigmas: Vec<f64> = editor
+        .steps(&request, &options)
+        .unwrap()
+        .map(|step| step.unwrap().sigma)
+        .collect();
+    // The last three of six, from 120 to 0.002 evenly in the logarithm.
+    assert_eq!(sigmas.len(), 3);
+    let expected = 120.0 * (0.002_f64 / 120.0).powf(0.6);
+    assert!((sigmas[0] / expected - 1.0).abs() < 1e-6, "{sigmas:?}");
 }

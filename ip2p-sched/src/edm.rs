@@ -106,7 +106,7 @@ impl SchedulerConfig {
             interpolation: Interpolation::LogLinear,
             rounding: Rounding::None,
         };
-        let init_noise_sigma = (max.powi(2) + 1.0).sqrt();
+        let init_noise_sigma = max.hypot(1.0);
         let scale = LatentScale::VarianceExploding;
         Schedule::from_parts(pairs(&sigmas), timesteps, init_noise_sigma, scale)
     }
