@@ -11,7 +11,7 @@ use ip2p::io::{Checkpoint, Component, OpenOptions};
 use ip2p::region::Where;
 use ip2p::{
     BranchExecution, CheckpointProfile, Compat, EditOptions, EditRequest, Editor, Focus, Model,
-    Photo, PhotoFile, Precision, RgbPicture, SamplerKind, Session,
+    Photo, PhotoFile, Precision, RgbPicture, SamplerKind, Session, TargetSize,
 };
 use ip2p_testing::{Golden, device, fixture};
 
@@ -64,6 +64,8 @@ fn options(golden: &Golden) -> EditOptions {
         .with_compat(Compat::Diffusers)
         .with_steps(golden.text("steps").parse().unwrap())
         .with_seed(golden.text("seed").parse().unwrap())
+        // In diffusers' mode the size is the photo's.
+        .with_size(TargetSize::Side(64))
         .with_text_scale(5.0)
         .with_image_scale(1.5)
 }
