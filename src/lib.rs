@@ -95,8 +95,8 @@ pub use ip2p_core::{
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Lora,
-    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
-    check_output,
+    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightFormat,
+    WeightsChoice, check_output,
 };
 pub use ip2p_models::vae::{Tiling, VaeOptions};
 pub use ip2p_sched::{SamplerKind, ScheduleKind};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ip2p::{Checkpoint, Error, Lora, OpenOptions, Precision, Result, device_by_name};
+use ip2p::{Checkpoint, Error, Lora, OpenOptions, Result, device_by_name};
 use serde::Serialize;
 
 use crate::args::{ConvertArgs, MergeArgs, WriteArgs};
@@ -14,7 +14,7 @@ use crate::{exit, output};
 #[derive(Serialize)]
 struct Report<'a> {
     output: &'a Path,
-    precision: Precision,
+    precision: &'static str,
     /// Bytes of weights.
     bytes: u64,
     notes: &'a [String],
@@ -57,10 +57,10 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
         return Err(Error::io(parent, missing));
     }
     let device = device_by_name(&args.device)?;
-    let precision = args.precision.unwrap_or_default();
+    let format = args.precision.unwrap_or_default();
     let bar = Progress::new(args.report.quiet).bytes("writing");
     let mut bytes = 0;
-    let done = checkpoint.save(path, precision, &device, &mut |at| {
+    let done = checkpoint.save(path, format, &device, &mut |at| {
         bar.set_length(at.total_bytes);
         bar.set_position(at.done_bytes);
         bytes = at.total_bytes;
@@ -76,7 +76,7 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
     if args.report.json {
         return output::json(&Report {
             output: path,
-            precision,
+            precision: format.name(),
             bytes,
             notes,
         });
@@ -84,7 +84,7 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
     output::write(|out| {
         writeln!(
             out,
-            "{} ({bytes} bytes of weights in {precision})",
+            "{} ({bytes} bytes of weights in {format})",
             path.display()
         )
     })

@@ -17,8 +17,8 @@ mod whole;
 
 pub use checkpoint::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, FileSummary, Header, LoadProgress,
-    LoadReport, ModelKind, OpenOptions, ParameterName, SaveProgress, TensorSummary, Weights,
-    WeightsChoice, parameter_names, parse_gguf, parse_header, parse_torch, save_weights,
+    LoadReport, ModelKind, OpenOptions, ParameterName, SaveProgress, TensorSummary, WeightFormat,
+    Weights, WeightsChoice, parameter_names, parse_gguf, parse_header, parse_torch, save_weights,
 };
 pub use lora::Lora;
 pub use metadata::{EditRecord, LoraRecord};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use ip2p::{Precision, WeightsChoice};
+use ip2p::{WeightFormat, WeightsChoice};
 
 use super::{ReportArgs, named};
 use crate::lora::LoraFile;
@@ -75,13 +75,14 @@ pub(crate) struct WeightsArgs {
 /// Where a model is written, and how.
 #[derive(Debug, Args)]
 pub(crate) struct WriteArgs {
-    /// Where to write it: a single file if it ends in .safetensors, else a folder in diffusers' layout. It must not exist yet.
+    /// Where to write it: a single file if it ends in .safetensors or .gguf, else a folder in diffusers' layout. It must not exist
+    /// yet.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
 
-    /// The number format of the weights [default: f32]
-    #[arg(long, value_name = "NAME", value_parser = named::<Precision>(Precision::ALL.map(Precision::name)))]
-    pub(crate) precision: Option<Precision>,
+    /// The number format of the weights; q8_0 (also called int8) and q4_0 are for .gguf files [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = named::<WeightFormat>(WeightFormat::NAMES))]
+    pub(crate) precision: Option<WeightFormat>,
 
     /// Where to compute: NAME or NAME:INDEX
     #[arg(long, value_name = "NAME", default_value = "flex")]

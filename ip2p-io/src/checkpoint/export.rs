@@ -1,4 +1,5 @@
-//! Writing a checkpoint: as a folder that diffusers reads, or as one file with the names of CompVis, which every tool reads.
+//! Writing a checkpoint: as a folder that diffusers reads, or as one file with the names of CompVis, which every tool reads, in the
+//! form of safetensors or of GGUF.
 //!
 //! Tensors go from file to file one at a time, so that no more than one of them is in memory, with whatever is added to it. What
 //! a single file has no place for, the networks' shapes and a tokenizer of its own, goes into its metadata: such a file opens here as
@@ -14,9 +15,11 @@ use serde_json::{Value, json};
 
 use super::compvis::{UnetBlocks, vae_levels, vae_to_compvis};
 use super::folder::has_part;
+use super::format::{Target, WeightFormat};
+use super::gguf::{Setting, gguf_frame};
 use super::profile::PROFILE_FILE;
 use super::single::{self, METADATA};
-use super::stream::{Planned, write_tensors};
+use super::stream::{Frame, Planned, safetensors_frame, write_tensors};
 use super::{Checkpoint, Component, Weights};
 use crate::whole::write_whole;
 
@@ -42,70 +45,67 @@ struct Network {
 
 /// What all the files that are written have in common.
 struct Writer<'a> {
-    precision: Precision,
     device: &'a Device,
     at: SaveProgress,
     progress: &'a mut dyn FnMut(SaveProgress),
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint, with all that is added to its weights, in `precision`: to one file if `output` ends in
-    /// `.safetensors`, else to a folder in diffusers' layout.
+    /// Writes the checkpoint, with all that is added to its weights, in `format`: to one file if `output` ends in `.safetensors` or
+    /// `.gguf`, else to a folder in diffusers' layout.
     ///
-    /// Sums are computed on `device`. A safety checker and the like are left behind. Where a folder cannot be written whole, its
-    /// `model_index.json` is not there, without which it is no checkpoint.
+    /// The quantised formats are for GGUF, and for the matrices of the networks: in such a file convolutions and embeddings are `f16`,
+    /// biases and norms `f32`, much as stable-diffusion.cpp has them. Sums are computed on `device`. A safety checker and the like are
+    /// left behind. Where a folder cannot be written whole, its `model_index.json` is not there, without which it is no checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSetting`] if there is something at `output`; [`Error::Checkpoint`] if a network has no names in CompVis' code,
-    /// which is where single files have theirs from; [`Error::Io`]; those of [`Weights::open`] and of reading.
+    /// [`Error::InvalidSetting`] if there is something at `output`, or it cannot be in that format; [`Error::Checkpoint`] if a network
+    /// has no names in CompVis' code, which is where single files have theirs from, or a weight is too large for the format;
+    /// [`Error::Io`]; those of [`Weights::open`] and of reading.
     pub fn save(
         &self,
         output: impl AsRef<Path>,
-        precision: Precision,
+        format: impl Into<WeightFormat>,
         device: &Device,
         progress: &mut dyn FnMut(SaveProgress),
     ) -> Result<()> {
-        let output = output.as_ref();
-        let is_file = output
-            .extension()
-            .is_some_and(|extension| extension == "safetensors");
+        let (output, format) = (output.as_ref(), format.into());
+        let target = Target::of(output, format)?;
         let is_empty_folder =
             || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-        if output.exists() && (is_file || !is_empty_folder()) {
+        if output.exists() && (target.is_file() || !is_empty_folder()) {
             let expected = "a file or folder that does not exist yet";
             return Err(Error::setting("output", expected, output.display()));
         }
         let networks: Vec<_> = Component::ALL
             .into_iter()
-            .map(|component| self.network(component, is_file))
+            .map(|component| self.network(component, target, format))
             .collect::<Result<_>>()?;
-        let numbers = |network: &Network| {
-            let counts = network
-                .tensors
-                .iter()
-                .map(|tensor| tensor.shape.iter().product::<usize>());
-            counts.sum::<usize>()
-        };
-        let total = networks.iter().map(numbers).sum::<usize>() * precision.bytes();
+        let bytes = |network: &Network| network.tensors.iter().map(Planned::bytes).sum::<u64>();
         let writer = &mut Writer {
-            precision,
             device,
             at: SaveProgress {
                 done_bytes: 0,
-                total_bytes: total as u64,
+                total_bytes: networks.iter().map(bytes).sum(),
             },
             progress,
         };
-        if is_file {
-            self.save_file(output, &networks, writer)
+        if target.is_file() {
+            self.save_file(output, target, format, &networks, writer)
         } else {
             self.save_folder(output, &networks, writer)
         }
     }
 
     /// The tensors of a network, by the names that they will have.
-    fn network(&self, component: Component, in_file: bool) -> Result<Network> {
+    fn network(
+        &self,
+        component: Component,
+        target: Target,
+        format: WeightFormat,
+    ) -> Result<Network> {
+        let in_file = target.is_file();
         let weights = self.weights(component, Precision::F32)?;
         let names = weights.by_canonical_name()?;
         let spell = |name: &str| {
@@ -123,6 +123,7 @@ impl Checkpoint {
             let shape = shape(component, name, stored, in_file);
             origins.insert(written.clone(), name.clone());
             tensors.push(Planned {
+                format: target.tensor_format(format, &written, &shape),
                 name: written,
                 shape,
             });
@@ -162,8 +163,8 @@ impl Checkpoint {
         };
         let spelt = spelt.ok_or_else(|| {
             let reason = format!(
-                "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that does not end in \
-                 .safetensors"
+                "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that ends in neither \
+                 .safetensors nor .gguf"
             );
             Error::checkpoint(&self.root, reason)
         })?;
@@ -173,6 +174,8 @@ impl Checkpoint {
     fn save_file(
         &self,
         output: &Path,
+        target: Target,
+        format: WeightFormat,
         networks: &[Network],
         writer: &mut Writer<'_>,
     ) -> Result<()> {
@@ -185,15 +188,26 @@ impl Checkpoint {
         }
         let files = serde_json::to_string(&files)
             .map_err(|error| Error::other("writing the checkpoint's configs", error))?;
-        let metadata = metadata()
-            .into_iter()
-            .chain([(METADATA.to_owned(), files)])
-            .collect();
         let tensors: Vec<_> = networks
             .iter()
             .flat_map(|network| network.tensors.clone())
             .collect();
-        writer.write(output, &tensors, &metadata, networks)
+        let frame = if target == Target::Gguf {
+            let settings = [
+                // By this name ComfyUI-GGUF knows the U-Nets of Stable Diffusion 1 and its like.
+                ("general.architecture", Setting::Text("sd1".into())),
+                ("general.name", Setting::Text(self.name())),
+                ("general.file_type", Setting::Number(format.file_type())),
+                ("general.quantization_version", Setting::Number(2)),
+                (METADATA, Setting::Text(files)),
+            ];
+            gguf_frame(&tensors, &settings)
+        } else {
+            let mut metadata = metadata();
+            metadata.insert(METADATA.to_owned(), files);
+            safetensors_frame(&tensors, &metadata)?
+        };
+        writer.write(output, &frame, &tensors, networks)
     }
 
     fn save_folder(
@@ -213,12 +227,9 @@ impl Checkpoint {
         for network in networks {
             let component = network.weights.component();
             let path = output.join(format!("{component}/{}.safetensors", component.stem()));
-            writer.write(
-                &path,
-                &network.tensors,
-                &metadata(),
-                std::slice::from_ref(network),
-            )?;
+            let frame = safetensors_frame(&network.tensors, &metadata())?;
+            let own = std::slice::from_ref(network);
+            writer.write(&path, &frame, &network.tensors, own)?;
         }
         write_whole(output.join("model_index.json"), index.as_bytes())
     }
@@ -275,12 +286,11 @@ impl Writer<'_> {
     fn write(
         &mut self,
         path: &Path,
+        frame: &Frame,
         tensors: &[Planned],
-        metadata: &BTreeMap<String, String>,
         networks: &[Network],
     ) -> Result<()> {
         let Self {
-            precision,
             device,
             at,
             progress,
@@ -296,7 +306,7 @@ impl Writer<'_> {
             at.done_bytes += bytes;
             progress(*at);
         };
-        write_tensors(path, tensors, metadata, *precision, &mut read, &mut wrote)
+        write_tensors(path, frame, tensors, &mut read, &mut wrote)
     }
 }
 

@@ -58,6 +58,16 @@ impl Format {
             Self::Quantized(_) => true,
         }
     }
+
+    /// The bytes of so many numbers, which are whole blocks if they are quantised; none if there cannot be so many.
+    pub(crate) fn bytes(self, numbers: u64) -> Option<u64> {
+        match self {
+            Self::Plain(dtype) => numbers.checked_mul(dtype.bitsize() as u64 / 8),
+            Self::Quantized(quant) => {
+                (numbers / quant.numbers() as u64).checked_mul(quant.bytes() as u64)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Format {
@@ -83,12 +93,11 @@ impl Header {
         &self.metadata
     }
 
-    /// A header that says no more than where the tensors lie.
-    pub(crate) fn of_tensors(tensors: BTreeMap<String, TensorInfo>) -> Self {
-        Self {
-            tensors,
-            metadata: BTreeMap::new(),
-        }
+    pub(crate) fn new(
+        tensors: BTreeMap<String, TensorInfo>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
+        Self { tensors, metadata }
     }
 
     pub(crate) fn into_tensors(self) -> BTreeMap<String, TensorInfo> {

@@ -90,7 +90,7 @@ fn parse(file: &mut (impl Read + Seek), file_bytes: u64) -> Result<Header, Wrong
         let info = place(tensor, entry).map_err(|reason| format!("tensor {name} {reason}"))?;
         tensors.insert(name.to_owned(), info);
     }
-    Ok(Header::of_tensors(tensors))
+    Ok(Header::new(tensors, BTreeMap::new()))
 }
 
 /// The tensors by name; what else stands beside them is of the training.
