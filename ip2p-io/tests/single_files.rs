@@ -315,6 +315,8 @@ fn what_is_asked_for_and_is_not_there_is_refused() {
             "tiny-ip2p/unet/diffusion_pytorch_model",
             "is a U-Net in diffusers' names",
         ),
+        ("single/taesd_diffusers", "is a tiny autoencoder alone"),
+        ("single/taesd_encoder", "is one half of a tiny autoencoder"),
         ("lora/loha-merged", "is something else"),
     ] {
         refused(

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use ip2p_core::{Error, Precision, Result};
@@ -256,9 +256,8 @@ impl Checkpoint {
                 files.insert(format!("tokenizer/{name}"), text);
             }
         }
-        let profile: PathBuf = self.root.join(PROFILE_FILE);
-        if self.storage.is_file(&profile) {
-            files.insert(PROFILE_FILE.to_owned(), self.storage.read_text(&profile)?);
+        if let Some(profile) = self.profile_file()? {
+            files.insert(PROFILE_FILE.to_owned(), profile);
         }
         Ok(files)
     }

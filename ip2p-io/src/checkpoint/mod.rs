@@ -31,6 +31,7 @@ mod gguf;
 mod header;
 mod load;
 mod names;
+mod other_vae;
 mod profile;
 mod save;
 mod single;
@@ -43,7 +44,6 @@ mod transplant;
 mod weights;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +64,7 @@ pub use self::header::{Header, parse_header};
 pub(crate) use self::header::{LENGTH_BYTES, TensorInfo};
 pub use self::load::{LoadProgress, LoadReport};
 pub use self::names::{ParameterName, parameter_names};
+use self::other_vae::OtherVae;
 pub use self::save::save_weights;
 use self::single::Single;
 pub use self::single::{OpenOptions, WeightsChoice};
@@ -73,7 +74,6 @@ pub use self::summary::{
 pub(crate) use self::torch::is_torch;
 pub use self::torch::parse_torch;
 use self::transplant::Transplant;
-use self::weights::Stored;
 pub use self::weights::Weights;
 pub(crate) use self::weights::read_tensors;
 use crate::Tokenizer;
@@ -138,15 +138,12 @@ pub struct Checkpoint {
     /// The file that all weights are in, if it is not a folder.
     single: Option<Arc<Single>>,
     /// Another autoencoder than its own.
-    vae_weights: Option<Arc<OtherVae>>,
+    other_vae: Option<Arc<OtherVae>>,
     /// Where the weights of the U-Net lie in the folder.
     unet_folder: &'static str,
     /// Which of two sets of weights these are.
     choice: Option<WeightsChoice>,
 }
-
-/// An autoencoder's file, and its tensors by diffusers' names.
-type OtherVae = (PathBuf, BTreeMap<String, Stored>);
 
 impl Checkpoint {
     /// Opens a checkpoint and reads its configs; no weights are read.
@@ -212,7 +209,7 @@ impl Checkpoint {
             transplants: Vec::new(),
             lora_notes: Vec::new(),
             single: None,
-            vae_weights: None,
+            other_vae: None,
             unet_folder: Component::Unet.name(),
             choice: None,
         })
@@ -324,9 +321,9 @@ impl Checkpoint {
             Component::Unet => self.unet_folder,
             other => other.name(),
         };
-        let mut weights = match (&self.vae_weights, &self.single) {
+        let mut weights = match (&self.other_vae, &self.single) {
             (Some(vae), _) if component == Component::Vae => {
-                Weights::of_file(component, &vae.0, vae.1.clone())
+                Weights::of_files(component, vae.files.clone(), vae.tensors.clone())
             }
             (_, Some(single)) => single.weights(component),
             _ => Weights::open_in(&self.storage, &self.root.join(folder), component, precision)?,

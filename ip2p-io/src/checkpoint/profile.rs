@@ -31,7 +31,7 @@ impl Checkpoint {
         let mut profile = CheckpointProfile {
             name: self.name(),
             family: self.family()?,
-            scaling_factor: self.scaling_factor()?,
+            scaling_factor: scaling_factor(self.trained_vae())?,
             ..training.clone()
         };
         if is_instruct_diffusion(&profile.name) {
@@ -42,14 +42,42 @@ impl Checkpoint {
         }
         let path = self.root.join(PROFILE_FILE);
         if !self.storage.is_file(&path) {
+            self.rescale(&mut profile)?;
             return Ok(profile);
         }
-        let profile = overlay(&profile, &self.storage.read_text(&path)?)
+        let mut profile = overlay(&profile, &self.storage.read_text(&path)?)
             .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
         profile
             .check()
             .map_err(|error| Error::checkpoint(&path, error.to_string()))?;
+        self.rescale(&mut profile)?;
         Ok(profile)
+    }
+
+    /// The text of the file that says what the others cannot, if there is anything of that kind to say: the scales of latents, where
+    /// another autoencoder took the place of the one that the checkpoint was trained with.
+    pub(super) fn profile_file(&self) -> Result<Option<String>> {
+        let path = self.root.join(PROFILE_FILE);
+        let text = if self.storage.is_file(&path) {
+            Some(self.storage.read_text(&path)?)
+        } else {
+            None
+        };
+        let other = self.other_vae.as_ref();
+        if other.is_none_or(|other| other.replaced.is_none()) {
+            return Ok(text);
+        }
+        let profile = self.profile(&CheckpointProfile::default())?;
+        let stated = text.as_deref().unwrap_or("{}");
+        let mut stated: Map<String, Value> = serde_json::from_str(stated)
+            .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
+        for (name, scale) in [
+            ("scaling_factor", profile.scaling_factor),
+            ("image_latents_scale", profile.image_latents_scale),
+        ] {
+            stated.insert(name.to_owned(), scale.into());
+        }
+        Ok(Some(format!("{:#}\n", Value::Object(stated))))
     }
 
     /// The name that the checkpoint was saved under, or else its folder's.
@@ -78,22 +106,23 @@ impl Checkpoint {
             },
         )
     }
+}
 
-    fn scaling_factor(&self) -> Result<f64> {
-        let network = Component::Vae.name();
-        let config = parse_config(network, self.config(Component::Vae))?;
-        let class: Option<String> = field(network, &config, "_class_name")?;
-        let default = match class.as_deref() {
-            Some("AutoencoderTiny") => 1.0,
-            _ => 0.18215,
-        };
-        let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);
-        if factor > 0.0 {
-            Ok(factor)
-        } else {
-            let reason = format!("scaling_factor must be above 0, got {factor}");
-            Err(Error::config(network, reason))
-        }
+/// The scaling factor that an autoencoder's config states, or that of its class.
+pub(super) fn scaling_factor(vae: &str) -> Result<f64> {
+    let network = Component::Vae.name();
+    let config = parse_config(network, vae)?;
+    let class: Option<String> = field(network, &config, "_class_name")?;
+    let default = match class.as_deref() {
+        Some("AutoencoderTiny") => 1.0,
+        _ => 0.18215,
+    };
+    let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);
+    if factor > 0.0 {
+        Ok(factor)
+    } else {
+        let reason = format!("scaling_factor must be above 0, got {factor}");
+        Err(Error::config(network, reason))
     }
 }
 

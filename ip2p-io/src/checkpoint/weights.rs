@@ -99,17 +99,17 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The weights of a component that are in one file on the disk, by diffusers' names.
-    pub(crate) fn of_file(
+    /// The weights of a component that are in files on the disk, at least one, by diffusers' names.
+    pub(crate) fn of_files(
         component: Component,
-        path: &Path,
+        files: Vec<PathBuf>,
         tensors: BTreeMap<String, Stored>,
     ) -> Self {
         Self {
             storage: Storage::Disk,
             component,
-            folder: path.to_owned(),
-            files: vec![path.to_owned()],
+            folder: files.first().cloned().unwrap_or_default(),
+            files,
             tensors,
             patches: BTreeMap::new(),
             transplants: Vec::new(),

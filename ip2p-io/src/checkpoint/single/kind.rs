@@ -7,10 +7,11 @@ use ip2p_core::{Error, Result};
 
 use super::{TensorInfo, prefix};
 use crate::checkpoint::Component;
+use crate::checkpoint::other_vae::is_half;
 use crate::lora::is_lora_key;
 
 /// Names by which files are known, or how names begin in them, and what they are; the first that fits.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 17] = [
     (
         "conditioner.embedders.",
         "a checkpoint of Stable Diffusion XL, which is not read yet",
@@ -44,6 +45,14 @@ const KINDS: [(&str, &str); 15] = [
     (
         "decoder.conv_in.weight",
         "an autoencoder alone; give it by --vae beside a model",
+    ),
+    (
+        "decoder.layers.",
+        "a tiny autoencoder alone; give it by --vae beside a model",
+    ),
+    (
+        "taesd_decoder.",
+        "a tiny autoencoder alone; give it by --vae beside a model",
     ),
     ("text_model.", "a text encoder alone"),
     ("cond_stage_model.", "a text encoder alone"),
@@ -82,6 +91,8 @@ pub(super) fn check(path: &Path, tensors: &BTreeMap<String, TensorInfo>) -> Resu
     }
     let what = if tensors.keys().any(|name| is_lora_key(name)) {
         "a file of low-rank adaptations; give it by --lora beside a model".to_owned()
+    } else if is_half(tensors) {
+        "one half of a tiny autoencoder; give it by --vae beside a model".to_owned()
     } else {
         described.unwrap_or_else(|| {
             let first = tensors.keys().next().map_or("nothing", String::as_str);

@@ -56,6 +56,11 @@ const NO_WEIGHTS: [&str; 14] = [
     "global_step",
 ];
 
+/// Whether a tensor is nothing that a network is made of.
+pub(super) fn is_no_weight(name: &str) -> bool {
+    NO_WEIGHTS.iter().any(|start| name.starts_with(start))
+}
+
 /// Which of a checkpoint's two sets of weights run, where it holds both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightsChoice {
@@ -93,7 +98,10 @@ pub struct OpenOptions {
     /// Which weights of the U-Net run, where there are two sets: default the averaged ones of a single file, and of a folder those in
     /// `unet/`.
     pub weights: Option<WeightsChoice>,
-    /// A file with another autoencoder, in diffusers' or CompVis' names: default the checkpoint's own.
+    /// A file with another autoencoder: default the checkpoint's own.
+    ///
+    /// In diffusers' or CompVis' names, of the same shape, or a tiny one, TAESD: as diffusers has it, or one of the two files
+    /// `taesd_encoder` and `taesd_decoder`, beside which the other is.
     pub vae: Option<PathBuf>,
     /// A folder with the small files of a single file: default its own.
     pub config: Option<PathBuf>,
@@ -115,7 +123,8 @@ impl Single {
             let info = info.clone();
             (name.clone(), Stored { file: 0, info })
         };
-        Weights::of_file(component, &self.path, tensors.map(stored).collect())
+        let files = vec![self.path.clone()];
+        Weights::of_files(component, files, tensors.map(stored).collect())
     }
 }
 
@@ -137,29 +146,6 @@ impl Checkpoint {
             Some(vae) => checkpoint.with_vae(vae),
             None => Ok(checkpoint),
         }
-    }
-
-    /// Takes the autoencoder from a file of its own, which must be of the same shape.
-    fn with_vae(mut self, path: &Path) -> Result<Self> {
-        let (tensors, _) = read_tensors(path)?;
-        let names = tensors.keys().map(String::as_str);
-        let levels =
-            vae_levels(names.map(|name| name.strip_prefix(prefix(Component::Vae)).unwrap_or(name)));
-        let mut own = BTreeMap::new();
-        for (name, info) in tensors {
-            if NO_WEIGHTS.iter().any(|start| name.starts_with(start))
-                || name.starts_with("loss.")
-                || name.starts_with(AVERAGED)
-            {
-                continue;
-            }
-            let bare = name.strip_prefix(prefix(Component::Vae)).unwrap_or(&name);
-            // diffusers' names pass through: none of them is one of CompVis' with another meaning.
-            let known = vae_to_diffusers(bare, levels).unwrap_or_else(|| bare.to_owned());
-            own.insert(known, Stored { file: 0, info });
-        }
-        self.vae_weights = Some(Arc::new((path.to_owned(), own)));
-        Ok(self)
     }
 }
 
@@ -263,7 +249,7 @@ fn sort(
             (Component::Unet, None)
         };
         let Some(known) = known else {
-            if !NO_WEIGHTS.iter().any(|start| name.starts_with(start)) {
+            if !is_no_weight(name) {
                 other.push(name.clone());
             }
             continue;
