@@ -80,7 +80,7 @@ pub(crate) struct WriteArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
 
-    /// The number format of the weights; q8_0 (also called int8) and q4_0 are for .gguf files [default: f32]
+    /// The number format of the weights: those of 8 bits, int8 being another name for them, and of 4 are for .gguf files [default: f32]
     #[arg(long, value_name = "NAME", value_parser = named::<WeightFormat>(WeightFormat::NAMES))]
     pub(crate) precision: Option<WeightFormat>,
 

@@ -7,6 +7,7 @@ mod chain;
 mod convert;
 mod desk;
 mod edit;
+mod files;
 mod generate;
 mod inspect;
 mod interrupt;

@@ -68,20 +68,30 @@ impl WeightFiles {
         variant: Variant,
         names: &BTreeSet<String>,
     ) -> Result<Option<Self>> {
+        let mut whole = None;
         let mut shards = BTreeMap::new();
         for name in names {
-            match parse_name(name, stem) {
-                Some((found, None)) if found == variant => {
-                    return Ok(Some(Self {
-                        paths: vec![folder.join(name)],
-                        index: None,
-                    }));
-                }
-                Some((found, Some(shard))) if found == variant => {
-                    shards.insert(shard, name.clone());
-                }
-                _ => {}
+            let Some((found, shard)) = parse_name(name, stem) else {
+                continue;
+            };
+            let twice = match shard {
+                _ if found != variant => None,
+                None => whole.replace(name),
+                Some(shard) => shards.insert(shard, name),
+            };
+            if let Some(twice) = twice {
+                return Err(twice_there(folder, twice, name));
             }
+        }
+        if let Some(name) = whole {
+            // diffusers would read the shards, and transformers the file.
+            return match shards.first_key_value() {
+                Some((_, shard)) => Err(twice_there(folder, name, shard)),
+                None => Ok(Some(Self {
+                    paths: vec![folder.join(name)],
+                    index: None,
+                })),
+            };
         }
         if let Some(name) = index_names(stem, variant)
             .iter()
@@ -116,6 +126,12 @@ impl WeightFiles {
             index: Some(index),
         })
     }
+}
+
+fn twice_there(folder: &Path, first: &str, second: &str) -> Error {
+    let reason =
+        format!("holds the same weights twice, in {first} and in {second}; remove one of them");
+    Error::checkpoint(folder, reason)
 }
 
 fn parse_index(path: &Path, json: &str) -> Result<Index> {
@@ -165,7 +181,7 @@ fn index_names(stem: &str, variant: Variant) -> Vec<String> {
     }
 }
 
-fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), String>) -> Result<()> {
+fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), &String>) -> Result<()> {
     let Some((&(_, count), first)) = shards.first_key_value() else {
         return Ok(());
     };
@@ -255,6 +271,30 @@ mod tests {
             ],
         ] {
             assert_eq!(find(&folder(&names), Precision::F32).unwrap(), names);
+        }
+    }
+
+    #[test]
+    fn two_files_of_the_same_weights_are_named() {
+        for names in [
+            [
+                "diffusion_pytorch_model.safetensors",
+                "diffusion_pytorch_model-00001-of-00002.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+                "diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model-00001-of-00002.safetensors",
+                "diffusion_pytorch_model-1-of-2.safetensors",
+            ],
+        ] {
+            let message = find(&folder(&names), Precision::F32)
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("the same weights twice"), "{message}");
+            assert!(names.iter().all(|name| message.contains(name)), "{message}");
         }
     }
 

@@ -18,7 +18,7 @@ use ip2p_core::{Error, Precision, Result};
 use serde::Serialize;
 
 use super::Component;
-use super::convert::{Layout, read_tensor};
+use super::convert::{Layout, convert_tensor, read_tensor};
 use super::names::Place;
 use super::weights::{Stored, Weights};
 use crate::storage::Opened;
@@ -244,11 +244,11 @@ impl Filler<'_> {
             let values = self
                 .weights
                 .read_adapted(file, planned.stored, name, device)?;
-            TensorData::new(planned.layout.arrange(values), planned.shape)
+            convert_tensor(values, planned.layout, self.precision, &planned.shape)
         } else {
             read_tensor(file, info, planned.layout, self.precision, &planned.shape)
-                .map_err(failed)?
         };
+        let data = data.map_err(failed)?;
         self.at.done_bytes += info.bytes;
         (self.progress)(self.at);
         Ok(data)

@@ -212,10 +212,7 @@ impl Weights {
                 Error::checkpoint(path, reason)
             }
             io::ErrorKind::InvalidData => {
-                let reason = format!(
-                    "tensor {name} holds NaN: the file is damaged, or the training that it is from ran away"
-                );
-                Error::checkpoint(path, reason)
+                Error::checkpoint(path, format!("tensor {name} holds {source}"))
             }
             _ => Error::io(path, source),
         }

@@ -277,7 +277,7 @@ fn magnitude(parts: &mut Parts) -> Option<Magnitude> {
 fn numbers(path: &Path, file: &mut File, info: &TensorInfo) -> Result<Vec<f32>> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::InvalidData => {
-            Error::checkpoint(path, "holds NaN among its factors: it is damaged")
+            Error::checkpoint(path, format!("has a factor that holds {error}"))
         }
         _ => Error::io(path, error),
     };

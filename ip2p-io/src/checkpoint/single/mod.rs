@@ -236,6 +236,7 @@ fn sort(
         chosen => has_average.then(|| chosen.unwrap_or(WeightsChoice::Ema)),
     };
     let mut networks = Networks::new();
+    let mut origins = BTreeMap::new();
     let mut other = Vec::new();
     for (name, info) in tensors {
         let bare = |component| name.strip_prefix(prefix(component));
@@ -260,6 +261,10 @@ fn sort(
             }
             _ => info,
         };
+        if let Some(first) = origins.insert((component, known.clone()), name) {
+            let reason = format!("holds the same weight twice, as {first} and as {name}");
+            return Err(Error::checkpoint(path, reason));
+        }
         networks
             .entry(component)
             .or_default()
