@@ -171,18 +171,20 @@ impl Weights {
         let base = read_tensor(file, info, Layout::Same, Precision::F32, &info.shape)
             .map_err(|error| self.read_error(stored, name, error))?;
         let mut sum: Vec<f32> = base
-            .try_to_vec()
+            .try_into_vec()
             .map_err(|error| Error::other("reading a tensor's numbers", format!("{error:?}")))?;
         if !self.is_adapted(name) {
             return Ok(sum);
         }
-        let base = sum.clone();
+        let patches = self.patches.get(name).map_or(&[][..], Vec::as_slice);
+        // The tensor as the checkpoint has it, where something depends on that.
+        let base = patches.iter().any(Patch::needs_base).then(|| sum.clone());
         let rows = info.shape.first().copied().unwrap_or(1);
         for transplant in &self.transplants {
             transplant.add(self.component, name, rows, &mut sum, device)?;
         }
-        for patch in self.patches.get(name).into_iter().flatten() {
-            patch.add(&base, rows, &mut sum, device)?;
+        for patch in patches {
+            patch.add(base.as_deref(), rows, &mut sum, device)?;
         }
         Ok(sum)
     }

@@ -283,11 +283,11 @@ fn numbers(path: &Path, file: &mut File, info: &TensorInfo) -> Result<Vec<f32>> 
     };
     let data =
         read_tensor(file, info, Layout::Same, Precision::F32, &info.shape).map_err(failed)?;
-    into_numbers(&data)
+    into_numbers(data)
 }
 
-fn into_numbers(data: &TensorData) -> Result<Vec<f32>> {
-    data.try_to_vec()
+fn into_numbers(data: TensorData) -> Result<Vec<f32>> {
+    data.try_into_vec()
         .map_err(|error| Error::other("reading a tensor's numbers", format!("{error:?}")))
 }
 
