@@ -1,6 +1,6 @@
 //! Adding an adaptation to one tensor.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ip2p_core::{Error, Result};
 use rayon::prelude::*;
 
@@ -8,6 +8,9 @@ use super::{Lora, Magnitude, into_numbers, numbers, open};
 
 /// Numbers that are added at a time: as many as the cache of a processor holds.
 const CHUNK: usize = 1 << 16;
+
+/// Numbers of a product that are in memory at a time.
+const PRODUCT: usize = 1 << 20;
 
 /// What a file adds to one tensor of a network.
 #[derive(Debug, Clone)]
@@ -64,6 +67,12 @@ impl Patch {
         let Some(factors) = &layer.factors else {
             return Ok(());
         };
+        if inputs.is_none()
+            && layer.magnitude.is_none()
+            && let Some([up, down]) = factors.pair(&mut read, device)?
+        {
+            return self.add_product(sum, &up, &down, opened.weight * layer.scale);
+        }
         let mut delta = into_numbers(factors.multiply(&mut read, device)?.into_data())?;
         if let Some(adapted) = inputs {
             delta = widened(&delta, adapted, sum.len() / rows.max(1));
@@ -75,6 +84,25 @@ impl Patch {
         scale(&mut delta, layer.scale);
         decompose(base, &mut delta, &lengths, rows, magnitude);
         self.add_scaled(sum, &delta, opened.weight)
+    }
+
+    /// Adds a multiple of a product, some rows of it at a time: memory that is asked of the system anew for every layer costs more
+    /// than the product.
+    fn add_product(
+        &self,
+        sum: &mut [f32],
+        up: &Tensor<2>,
+        down: &Tensor<2>,
+        factor: f64,
+    ) -> Result<()> {
+        let columns = down.dims()[1].max(1);
+        let rows = (PRODUCT / columns).max(1);
+        for (index, sum) in sum.chunks_mut(rows * columns).enumerate() {
+            let some = up.clone().narrow(0, index * rows, sum.len() / columns);
+            let delta = into_numbers(some.matmul(down.clone()).into_data())?;
+            self.add_scaled(sum, &delta, factor)?;
+        }
+        Ok(())
     }
 
     /// Adds a multiple of the difference to the sum, which has to stay finite.

@@ -214,6 +214,33 @@ fn full_differences_and_biases_count_as_they_are() {
 }
 
 #[test]
+fn a_product_of_many_rows_is_added_whole() {
+    let folder = folder();
+    // Some rows more than are multiplied at a time.
+    let (rows, columns) = (300_u16, 4000_u16);
+    let shape = [usize::from(rows), usize::from(columns)];
+    let mut unet = Tensors::default();
+    unet.add("conv_in.weight", &[2, 8, 1, 1], 0);
+    let zeros = vec![0; 4 * shape[0] * shape[1]];
+    let weight = (Dtype::F32, shape.to_vec(), zeros);
+    unet.0.insert("mid.attn2.to_k.weight".into(), weight);
+    folder.save(UNET, &unet);
+    let mut tensors = Tensors::default();
+    tensors.add("unet.mid.attn2.to_k.lora_A.weight", &[1, shape[1]], 1);
+    tensors.add("unet.mid.attn2.to_k.lora_B.weight", &[shape[0], 1], 1);
+    let checkpoint = open(&folder, &tensors).unwrap();
+    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
+    let found = weights
+        .read("mid.attn2.to_k.weight", &burn::tensor::Device::flex())
+        .unwrap();
+    let product = (1..=rows).flat_map(|row| {
+        let row = f32::from(row);
+        (1..=columns).map(move |column| row * f32::from(column))
+    });
+    assert!(product.eq(found));
+}
+
+#[test]
 fn rank_and_alpha_of_peft_are_beside_the_file() {
     let folder = folder();
     let mut tensors = Tensors::default();
