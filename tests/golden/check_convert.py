@@ -114,7 +114,7 @@ def check_gguf_in_diffusers(folder, original):
             found, exact = (network(*inputs).sample for network in (unet, original.unet))
         error = (found - exact).norm() / exact.norm()
         print(f"diffusers' U-Net of a GGUF file in {name}: its output differs by {error:.1e} from that in f32")
-        assert error < {"f32": 1e-6, "f16": 2e-3, "bf16": 2e-2, "q8_0": 1e-2, "q4_0": 0.15}[name], error
+        assert error < {"f32": 1e-6, "f16": 2e-3, "bf16": 5e-3, "q8_0": 1e-2, "q4_0": 0.15}[name], error
 
 
 SDCPP_CONVERT = """

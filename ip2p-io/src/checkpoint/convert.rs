@@ -167,9 +167,24 @@ fn append_any<T>(
         Format::Quantized(quant) => {
             let mut floats = Vec::new();
             quant.append(bytes, &mut floats);
-            let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
-            append(Dtype::F32, &bytes, out);
+            let mut plain = Vec::new();
+            append_bytes(&floats, &mut plain, f32::to_le_bytes);
+            append(Dtype::F32, &plain, out);
         }
+    }
+}
+
+/// Appends the bytes of numbers.
+pub(super) fn append_bytes<const N: usize, T: Copy>(
+    numbers: &[T],
+    out: &mut Vec<u8>,
+    to_le_bytes: impl Fn(T) -> [u8; N],
+) {
+    let start = out.len();
+    out.resize(start + numbers.len() * N, 0);
+    let (places, _) = out[start..].as_chunks_mut::<N>();
+    for (place, &number) in places.iter_mut().zip(numbers) {
+        *place = to_le_bytes(number);
     }
 }
 

@@ -13,6 +13,7 @@ use ip2p_core::{Error, Result};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
+use super::convert::append_bytes;
 use super::gguf::{Quant, append_q4_0, append_q8_0};
 use super::header::Format;
 use crate::whole::write_whole_with;
@@ -130,19 +131,19 @@ fn write_numbers(file: &mut dyn Write, numbers: &[f32], format: Format) -> std::
         bytes.clear();
         all_finite &= match format {
             Format::Plain(Dtype::F32) => {
-                append(chunk, &mut bytes, f32::to_le_bytes);
+                append_bytes(chunk, &mut bytes, f32::to_le_bytes);
                 true
             }
             Format::Plain(Dtype::F16) => {
                 let mut halves = vec![f16::ZERO; chunk.len()];
                 halves.convert_from_f32_slice(chunk);
-                append(&halves, &mut bytes, f16::to_le_bytes);
+                append_bytes(&halves, &mut bytes, f16::to_le_bytes);
                 halves.iter().fold(true, |all, half| all & half.is_finite())
             }
             Format::Plain(Dtype::BF16) => {
                 let mut halves = vec![bf16::ZERO; chunk.len()];
                 halves.convert_from_f32_slice(chunk);
-                append(&halves, &mut bytes, bf16::to_le_bytes);
+                append_bytes(&halves, &mut bytes, bf16::to_le_bytes);
                 halves.iter().fold(true, |all, half| all & half.is_finite())
             }
             Format::Quantized(Quant::Q8_0) => append_q8_0(chunk, &mut bytes),
@@ -155,19 +156,6 @@ fn write_numbers(file: &mut dyn Write, numbers: &[f32], format: Format) -> std::
         file.write_all(&bytes)?;
     }
     Ok(all_finite)
-}
-
-fn append<const N: usize, T: Copy>(
-    numbers: &[T],
-    out: &mut Vec<u8>,
-    to_le_bytes: impl Fn(T) -> [u8; N],
-) {
-    let start = out.len();
-    out.resize(start + numbers.len() * N, 0);
-    let (places, _) = out[start..].as_chunks_mut::<N>();
-    for (place, &number) in places.iter_mut().zip(numbers) {
-        *place = to_le_bytes(number);
-    }
 }
 
 #[cfg(test)]
