@@ -11,6 +11,7 @@
 //! - [`SamplerKind`]: the names of the samplers
 //! - [`Fields`]: a config of a checkpoint, read field by field
 //! - [`Precision`]: the number format of a network's weights and activations
+//! - [`WeightsName`]: what the name of a file of weights says
 
 mod curve;
 mod error;
@@ -22,6 +23,7 @@ mod precision;
 mod profile;
 mod sampler;
 mod size;
+mod weights;
 
 pub use curve::ScaleCurve;
 pub use error::{Error, Result};
@@ -33,3 +35,4 @@ pub use precision::Precision;
 pub use profile::{BetaSchedule, CheckpointProfile, ModelFamily, NullText, PredictionType};
 pub use sampler::SamplerKind;
 pub use size::{Size, TargetSize};
+pub use weights::{WeightsName, WeightsVariant};

@@ -3,20 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ip2p_core::{Error, Precision, Result};
+use ip2p_core::{Error, Precision, Result, WeightsName, WeightsVariant};
 use serde::Deserialize;
 
 use super::Component;
 use crate::storage::Storage;
-
-/// One of the sets of weights that a folder may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variant {
-    /// The files without a word in their name.
-    Full,
-    /// The files with `fp16` in their name.
-    Fp16,
-}
 
 /// The files that hold the weights of a component.
 #[derive(Debug)]
@@ -48,8 +39,8 @@ impl WeightFiles {
     ) -> Result<Self> {
         let names = storage.names(folder)?;
         let preferred = match precision {
-            Precision::F16 => [Variant::Fp16, Variant::Full],
-            _ => [Variant::Full, Variant::Fp16],
+            Precision::F16 => [WeightsVariant::Fp16, WeightsVariant::Full],
+            _ => [WeightsVariant::Full, WeightsVariant::Fp16],
         };
         for variant in preferred {
             if let Some(files) =
@@ -65,25 +56,25 @@ impl WeightFiles {
         storage: &Storage,
         folder: &Path,
         stem: &str,
-        variant: Variant,
+        variant: WeightsVariant,
         names: &BTreeSet<String>,
     ) -> Result<Option<Self>> {
         let mut shards = BTreeMap::new();
         for name in names {
-            match parse_name(name, stem) {
-                Some((found, None)) if found == variant => {
-                    return Ok(Some(Self {
-                        paths: vec![folder.join(name)],
-                        index: None,
-                    }));
-                }
-                Some((found, Some(shard))) if found == variant => {
-                    shards.insert(shard, name.clone());
-                }
-                _ => {}
-            }
+            let Some(found) = WeightsName::parse(name, stem).filter(|it| it.variant == variant)
+            else {
+                continue;
+            };
+            let Some(shard) = found.shard else {
+                return Ok(Some(Self {
+                    paths: vec![folder.join(name)],
+                    index: None,
+                }));
+            };
+            shards.insert(shard, name.clone());
         }
-        if let Some(name) = index_names(stem, variant)
+        if let Some(name) = variant
+            .index_names(stem)
             .iter()
             .find(|name| names.contains(*name))
         {
@@ -133,36 +124,6 @@ fn parse_index(path: &Path, json: &str) -> Result<Index> {
         path: path.to_owned(),
         weight_map: raw.weight_map,
     })
-}
-
-/// The set and the shard (number, of how many) that a file name stands for; both places of `fp16` are in use.
-fn parse_name(name: &str, stem: &str) -> Option<(Variant, Option<(u32, u32)>)> {
-    let rest = name.strip_prefix(stem)?.strip_suffix(".safetensors")?;
-    let half = rest
-        .strip_prefix(".fp16")
-        .or_else(|| rest.strip_suffix(".fp16"));
-    let variant = if half.is_some() {
-        Variant::Fp16
-    } else {
-        Variant::Full
-    };
-    let shard = half.unwrap_or(rest);
-    if shard.is_empty() {
-        return Some((variant, None));
-    }
-    let (number, count) = shard.strip_prefix('-')?.split_once("-of-")?;
-    Some((variant, Some((number.parse().ok()?, count.parse().ok()?))))
-}
-
-/// The names that diffusers and transformers give the index.
-fn index_names(stem: &str, variant: Variant) -> Vec<String> {
-    match variant {
-        Variant::Full => vec![format!("{stem}.safetensors.index.json")],
-        Variant::Fp16 => vec![
-            format!("{stem}.safetensors.index.fp16.json"),
-            format!("{stem}.fp16.safetensors.index.json"),
-        ],
-    }
 }
 
 fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), String>) -> Result<()> {
