@@ -53,6 +53,7 @@
 //! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
 //! | `remote` | `remote:HOST:PORT` | a device of another machine, over WebSocket |
 //!
+//! The feature `hub` adds `hub`: models from the Hugging Face hub, in the cache that diffusers uses.
 //! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
 mod chain;
@@ -73,13 +74,17 @@ pub use {
     ip2p_region as region, ip2p_sched as sched,
 };
 
+#[cfg(feature = "hub")]
+#[doc(no_inline)]
+pub use ip2p_hub as hub;
+
 #[doc(inline)]
 pub use self::chain::split_edits;
 #[doc(inline)]
 pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
-    EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
+    EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, identify, inspect,
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
@@ -95,7 +100,7 @@ pub use ip2p_core::{
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Lora,
-    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
+    LoraRecord, ModelKind, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
     check_output,
 };
 pub use ip2p_models::vae::{Tiling, VaeOptions};

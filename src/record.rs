@@ -40,9 +40,7 @@ pub(crate) fn record(
         negative: options.negative.clone(),
         photo_size: Some(done.photo),
         model: Some(profile.name.clone()),
-        model_path: model
-            .folder()
-            .map(|folder| folder.to_string_lossy().into_owned()),
+        model_path: model.source(),
         model_hash: done.model_hash.map(ToOwned::to_owned),
         weights: model
             .weights_choice()

@@ -26,7 +26,7 @@ use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
 
-pub use model::{Model, inspect};
+pub use model::{Model, identify, inspect};
 pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use ip2p_core::{CheckpointProfile, FitPlan, Precision, Result, Size, SizeStep};
 use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Lora, LoraRecord,
-    OpenOptions, Tokenizer, WeightsChoice,
+    ModelKind, OpenOptions, Tokenizer, WeightsChoice,
 };
 use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
@@ -32,6 +32,17 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<CheckpointSummary> {
     let checkpoint = Checkpoint::open(folder)?;
     let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
     checkpoint.summary(Precision::F32, profile(&checkpoint, &scheduler)?)
+}
+
+/// What a checkpoint is, from its small files: its weights need not be there.
+///
+/// # Errors
+///
+/// Those of [`Model::open`] that concern configs, but not that it is an InstructPix2Pix model.
+pub fn identify(folder: impl AsRef<Path>) -> Result<(ModelKind, CheckpointProfile)> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
+    Ok((checkpoint.kind()?, profile(&checkpoint, &scheduler)?))
 }
 
 /// The conventions that a checkpoint's files tell.
@@ -70,6 +81,8 @@ pub struct Model {
     pub(super) scheduler: SchedulerConfig,
     pub(super) profile: CheckpointProfile,
     pub(super) size_step: SizeStep,
+    /// Where it came from, if its folder does not say it.
+    source: Option<String>,
 }
 
 impl Model {
@@ -113,6 +126,7 @@ impl Model {
             scheduler,
             profile,
             checkpoint,
+            source: None,
         })
     }
 
@@ -196,6 +210,21 @@ impl Model {
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.checkpoint.folder()
+    }
+
+    /// Names where it came from better than its folder does, such as `ORG/NAME@COMMIT` of a model on the hub: the records of
+    /// edits say this and not the folder.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Where it came from: what [`Self::with_source`] named, or its folder or file.
+    #[must_use]
+    pub fn source(&self) -> Option<String> {
+        let folder = || Some(self.folder()?.to_string_lossy().into_owned());
+        self.source.clone().or_else(folder)
     }
 
     /// What the sides of the pictures that it works on are multiples of.

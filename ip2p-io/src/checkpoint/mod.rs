@@ -297,7 +297,12 @@ impl Checkpoint {
         ))
     }
 
-    fn kind(&self) -> Result<ModelKind> {
+    /// What its U-Net was made for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the U-Net's config does not say it in a number.
+    pub fn kind(&self) -> Result<ModelKind> {
         let config = parse_config(Component::Unet.name(), &self.unet)?;
         match config.get("in_channels") {
             // diffusers' default.
