@@ -1,5 +1,7 @@
 //! The command line: names, defaults and help.
 
+#[cfg(feature = "hub")]
+mod hub;
 mod many;
 mod mask;
 mod models;
@@ -17,6 +19,8 @@ use ip2p::{
     TargetSize,
 };
 
+#[cfg(feature = "hub")]
+pub(crate) use hub::{HubArgs, ModelsArgs, PullArgs, RmArgs};
 pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
@@ -47,6 +51,15 @@ pub(crate) enum Command {
     Convert(Box<ConvertArgs>),
     /// Make an editor of a custom model: add what it learnt after its base to an InstructPix2Pix model.
     Merge(Box<MergeArgs>),
+    /// Fetch a model from the hub into the cache that diffusers uses too.
+    #[cfg(feature = "hub")]
+    Pull(PullArgs),
+    /// List the models in the cache: their revisions, sizes, and what they are.
+    #[cfg(feature = "hub")]
+    Models(ModelsArgs),
+    /// Remove a model from the cache.
+    #[cfg(feature = "hub")]
+    Rm(RmArgs),
     /// Train a model, or measure one.
     Train(TrainArgs),
     /// Look at training data.
@@ -125,7 +138,7 @@ pub(crate) struct ChoiceArgs {
 /// What all commands that edit have in common.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The checkpoint: a folder as diffusers writes it, or a single file [default: the small model that comes with ip2p]
+    /// The checkpoint: a folder as diffusers writes it, a single file, or ORG/NAME on the Hugging Face hub, such as timbrooks/instruct-pix2pix [default: the small model that comes with ip2p]
     #[arg(long, value_name = "MODEL", env = "IP2P_MODEL", value_hint = ValueHint::AnyPath)]
     pub(crate) model: Option<PathBuf>,
 
@@ -208,7 +221,7 @@ pub(crate) struct SharedArgs {
 /// `ip2p inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint, a folder or a single file, or a picture that ip2p made.
+    /// A checkpoint, a folder or a single file or ORG/NAME in the cache of the hub, or a picture that ip2p made.
     #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
 

@@ -52,7 +52,11 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         } else {
             Existing::Refuse
         });
-    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
+    let model = open_model(
+        &ModelChoice::of(&args.shared, None)?,
+        args.report.quiet,
+        &stop,
+    )?;
     let precision = args.shared.precision.unwrap_or_default();
     let progress = Progress::new(args.report.quiet);
     let spinner = progress.spinner("reading");

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::{ConvertArgs, MergeArgs, WriteArgs};
 use crate::lora::LoraFile;
 use crate::progress::Progress;
-use crate::{exit, output};
+use crate::{exit, model, output};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -27,18 +27,25 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<()> {
         vae: args.weights.vae.clone(),
         config: args.weights.config.clone(),
     };
-    let checkpoint = Checkpoint::open_with(&args.model, &options)?;
+    let (precision, quiet) = (
+        args.write.precision.unwrap_or_default(),
+        args.write.report.quiet,
+    );
+    let path = model::local(&args.model, precision, quiet, Some(&args.weights))?;
+    let checkpoint = Checkpoint::open_with(path, &options)?;
     write(&with_loras(checkpoint, &args.weights.lora)?, &args.write)
 }
 
 /// Runs `ip2p merge`.
 pub(crate) fn merge(args: &MergeArgs) -> Result<()> {
-    let model = Checkpoint::open(&args.model)?;
-    model.check_kind()?;
-    let (custom, base) = (
-        Checkpoint::open(&args.custom)?,
-        Checkpoint::open(&args.base)?,
+    let (precision, quiet) = (
+        args.write.precision.unwrap_or_default(),
+        args.write.report.quiet,
     );
+    let open = |path| Checkpoint::open(model::local(path, precision, quiet, None)?);
+    let model = open(&args.model)?;
+    model.check_kind()?;
+    let (custom, base) = (open(&args.custom)?, open(&args.base)?);
     let merged = model.with_transplant(&custom, &base, args.strength)?;
     write(&merged, &args.write)
 }

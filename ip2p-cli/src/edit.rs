@@ -93,7 +93,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     args.show.check(!anywhere)?;
     let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
-    let model = open_model(&job.model, args.report.quiet)?;
+    let model = open_model(&job.model, args.report.quiet, &stop)?;
     for link in &job.links {
         request.instruction = &link.instruction;
         model.check(&request, &link.options)?;

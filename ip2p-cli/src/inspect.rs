@@ -6,6 +6,7 @@ use std::path::Path;
 use ip2p::{CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
 
 use crate::args::InspectArgs;
+use crate::model;
 use crate::output::{json, write};
 
 /// How the files of weights end; pictures end otherwise.
@@ -13,20 +14,17 @@ const WEIGHTS: [&str; 6] = ["safetensors", "ckpt", "pt", "pth", "bin", "gguf"];
 
 /// Runs the command: a folder is a checkpoint, a file by its ending a checkpoint or a picture.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let extension = args
-        .path
-        .extension()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if args.path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
-        let summary = ip2p::inspect(&args.path)?;
+    let path = model::in_cache(&args.path)?;
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
+        let summary = ip2p::inspect(&path)?;
         if args.json {
             json(&summary)
         } else {
             write(|out| print_checkpoint(out, &summary, args.weights))
         }
     } else {
-        let record = picture(&args.path)?;
+        let record = picture(&path)?;
         if args.json {
             json(&record)
         } else {

@@ -8,6 +8,8 @@ mod data;
 mod edit;
 mod exit;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod inspect;
 mod lora;
 mod mask;
@@ -35,6 +37,12 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Merge(args) => convert::merge(&args),
+        #[cfg(feature = "hub")]
+        Command::Pull(args) => hub::pull(&args),
+        #[cfg(feature = "hub")]
+        Command::Models(args) => hub::models(&args),
+        #[cfg(feature = "hub")]
+        Command::Rm(args) => hub::rm(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Man { folder } => generate::man(&folder),

@@ -98,7 +98,11 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
     ip2p::check_output(&sheet)?;
     args.best.as_ref().map_or(Ok(()), ip2p::check_output)?;
     let photo = Photo::open(&args.input)?;
-    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
+    let model = open_model(
+        &ModelChoice::of(&args.shared, None)?,
+        args.report.quiet,
+        &stop,
+    )?;
     let grid = Grid::of(args, model.profile())?;
     let mut options = EditOptions::default();
     apply(&mut options, &args.shared);

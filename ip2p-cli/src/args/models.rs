@@ -12,7 +12,7 @@ use crate::lora::LoraFile;
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct ConvertArgs {
-    /// The checkpoint: a folder as diffusers writes it, or a single file.
+    /// The checkpoint: a folder as diffusers writes it, a single file, or ORG/NAME on the Hugging Face hub.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) model: PathBuf,
 
@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct MergeArgs {
-    /// The InstructPix2Pix checkpoint: a folder or a single file.
+    /// The InstructPix2Pix checkpoint: a folder, a single file, or ORG/NAME on the Hugging Face hub.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) model: PathBuf,
 
@@ -66,6 +66,10 @@ pub(crate) struct WeightsArgs {
     /// Take the configs and the tokenizer of a single file from this folder.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) config: Option<PathBuf>,
+
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    pub(crate) hub: super::HubArgs,
 
     /// Add a low-rank adaptation (LoRA) to the model, so many times [default: once]; several add up.
     #[arg(long, value_name = "FILE[:WEIGHT]", value_hint = ValueHint::FilePath)]

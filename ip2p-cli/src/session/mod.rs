@@ -93,7 +93,11 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         options = session.with_fixed(options);
     }
     apply(&mut options, &args.shared);
-    let model = open_model(&model_choice(args, begun.as_ref())?, args.quiet)?;
+    let model = open_model(
+        &model_choice(args, begun.as_ref())?,
+        args.quiet,
+        &interrupt.stop,
+    )?;
     Session::check(&model, &options)?;
     let device = device_name(&args.shared);
     let editor = load(model, &device, precision.unwrap_or_default(), progress)?;

@@ -8,8 +8,18 @@ mod convert;
 mod desk;
 mod edit;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod inspect;
 mod interrupt;
+#[cfg(feature = "hub")]
+#[path = "../../../ip2p-hub/tests/loopback/mod.rs"]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "other programs use it, and more of it"
+)]
+mod loopback;
 mod lora;
 mod mask;
 mod refuse;

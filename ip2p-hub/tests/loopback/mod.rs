@@ -246,14 +246,19 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, at_cdn: bool, cdn: SocketA
         cut_range(&mut answer, range.as_deref());
     }
     let length = answer.body.len();
-    let mut text = format!(
-        "HTTP/1.1 {} X\r\nContent-Length: {length}\r\nConnection: close\r\n",
-        answer.status
+    let mut head = vec![
+        format!("HTTP/1.1 {} X", answer.status),
+        format!("Content-Length: {length}"),
+        "Connection: close".to_owned(),
+    ];
+    head.extend(
+        answer
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}")),
     );
-    for (name, value) in &answer.headers {
-        text += &format!("{name}: {value}\r\n");
-    }
-    stream.write_all(format!("{text}\r\n").as_bytes()).ok()?;
+    let head = head.join("\r\n") + "\r\n\r\n";
+    stream.write_all(head.as_bytes()).ok()?;
     if method == "HEAD" {
         return Some(());
     }
