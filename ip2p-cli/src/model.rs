@@ -81,7 +81,8 @@ impl ModelChoice {
         Model::open_with(path, &self.options)
     }
 
-    /// Whether it says anything of a checkpoint.
+    /// Whether it says nothing of a checkpoint.
+    #[cfg(feature = "tiny")]
     fn is_plain(&self) -> bool {
         #[cfg(feature = "hub")]
         if self.hub.revision.is_some() {

@@ -159,7 +159,7 @@ fn one_revision_is_removed_and_the_others_stay_whole() {
     let cache = Cache::new(desk.cache());
     let removed = cache.remove(&id(&format!("{ID}@{}", desk.commit))).unwrap();
     assert_eq!(removed.bytes, model()[config].len() as u64);
-    assert_eq!(names(&desk.path("snapshots")), [newer.clone()]);
+    assert_eq!(names(&desk.path("snapshots")), std::slice::from_ref(&newer));
     assert_eq!(fs::read(new.folder().join(UNET)).unwrap(), model()[UNET]);
     let gone = desk.path("blobs").join(etag(config, &model()[config]));
     assert!(!gone.exists());

@@ -59,7 +59,7 @@ impl Desk {
 
     /// The requests to the hub and its CDN since the last call, as `GET unet/config.json` and `CDN`.
     pub(crate) fn asked(&self) -> Vec<String> {
-        self.hub.seen().iter().map(|seen| short(seen)).collect()
+        self.hub.seen().iter().map(short).collect()
     }
 
     /// What is among the blobs.
