@@ -76,7 +76,7 @@ pub use {
 #[doc(inline)]
 pub use self::chain::split_edits;
 #[doc(inline)]
-pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
+pub use self::device::{DEVICES, check_precision, device_answers, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
     EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,

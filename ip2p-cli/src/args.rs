@@ -192,7 +192,7 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Focus>(Focus::ALL.map(Focus::name)))]
     pub(crate) focus: Option<Focus>,
 
-    /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
+    /// Where to compute: NAME or NAME:INDEX; for ip2p batch several, with commas between them [default: flex, the CPU]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
 

@@ -5,6 +5,7 @@ mod batch;
 mod chain;
 mod convert;
 mod data;
+mod device;
 mod edit;
 mod exit;
 mod generate;
@@ -25,13 +26,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+use device::guarded;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Edit(args) => edit::run(&args),
+        Command::Edit(args) => guarded(args.shared.device.as_deref(), || edit::run(&args)),
         Command::Batch(args) => batch::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
-        Command::Session(args) => session::run(&args),
+        Command::Sweep(args) => guarded(args.shared.device.as_deref(), || sweep::run(&args)),
+        Command::Session(args) => guarded(args.shared.device.as_deref(), || session::run(&args)),
         Command::Inspect(args) => inspect::run(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Merge(args) => convert::merge(&args),

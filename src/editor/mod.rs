@@ -18,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burn::tensor::Device;
-use ip2p_core::{Precision, Result, Size};
+use burn::tensor::{Device, Tensor};
+use ip2p_core::{Error, Precision, Result, Size};
 use ip2p_io::{EditRecord, Photo};
 use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
@@ -178,6 +178,27 @@ impl Editor {
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether the device still computes: a device of another machine may be gone, or one may have broken down.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](ip2p_core::Error::Device) if what it gives is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Where the backend does: most do if the device is gone.
+    pub fn check_device(&self) -> Result<()> {
+        let ones = Tensor::<2>::ones([8, 8], &self.device);
+        let sum = ones.clone().matmul(ones).sum().into_scalar::<f32>();
+        if (sum - 512.0).abs() < 0.5 {
+            return Ok(());
+        }
+        Err(Error::Device {
+            device: format!("{:?}", self.device),
+            reason: format!("computes 8 x 8 x 8 as {sum}"),
+        })
     }
 
     /// The number format of the networks.
