@@ -184,8 +184,8 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Detail>(Detail::ALL.map(Detail::name)))]
     pub(crate) detail: Option<Detail>,
 
-    /// Change the photo only where the sentence acts (auto), at a place ("top left", "right", "centre"), or where both are ("auto left"); with a mask, only where it lets [default: anywhere]
-    #[arg(long = "where", value_name = "auto|PLACE")]
+    /// Change the photo only where the sentence acts (auto), at a place ("top left", "right", "centre"), or where both are ("auto left"); with a mask, only where it lets; attention holds nothing, but guides by the sentence only where the photo attends to its words [default: anywhere]
+    #[arg(long = "where", value_name = "auto|attention|PLACE")]
     pub(crate) region: Option<Where>,
 
     /// What the model looks at where a mask or a place lets only a small part change: that part at full size, or the whole photo [default: region]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ip2p::region::Where;
 use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
     OutputSize, Photo, PhotoFile, Precision, Result, Step, Timings, device_by_name,
@@ -89,7 +88,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let outputs = outputs(args, &job)?;
     let photo = Photo::open(&job.input)?;
     let mask = args.mask.mask(&photo)?;
-    let anywhere = mask.is_none() && first.options.region == Where::default();
+    let anywhere = mask.is_none() && !first.options.region.is_limited();
     args.show.check(!anywhere)?;
     let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();

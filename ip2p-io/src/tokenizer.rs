@@ -134,6 +134,19 @@ impl Tokenizer {
         Ok(Encoding { ids, truncated })
     }
 
+    /// How many of the ids of a sentence are its own, without start, end and padding and what is cut: the first after the start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::encode`].
+    pub fn count(&self, text: &str) -> Result<usize> {
+        let encoded = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| Error::other("cannot tokenize the sentence", error))?;
+        Ok(encoded.get_ids().len().min(self.max_length - FRAME))
+    }
+
     fn decode(&self, ids: &[u32]) -> Result<String> {
         let text = self
             .inner

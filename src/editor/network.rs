@@ -2,11 +2,12 @@
 
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
-use ip2p_models::unet::UNet2DConditionModel;
+use ip2p_models::unet::{TokenAttention, UNet2DConditionModel};
 use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
 
 use super::locate::Locator;
 use super::masked::Masked;
+use super::scope::Scope;
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
@@ -23,6 +24,12 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    /// What holds the rest, of conditions that were prepared to seek where the sentences act.
+    pub(super) fn sought(&self) -> &Masked {
+        let masked = self.masked.as_ref();
+        masked.expect("where something is sought there is what holds the rest")
+    }
+
     fn context(&self, branch: Branch) -> Tensor<3> {
         if branch.has_text() {
             self.context.clone()
@@ -56,23 +63,38 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) step: usize,
     /// What looks where the sentence acts, if anything does.
     pub(crate) locator: Option<&'a mut Locator>,
+    /// What makes maps of the scales, if anything does.
+    pub(crate) scope: Option<&'a mut Scope>,
 }
 
 impl Denoiser for GuidedNetwork<'_> {
     fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
-        let plan = self.guidance.plan(self.step);
-        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
-        let outputs = match self.execution {
-            BranchExecution::Batched => self.run(&plan, &scaled, sigma)?,
-            BranchExecution::OneByOne => {
-                let mut outputs = Vec::with_capacity(plan.len());
-                for planned in plan.chunks(1) {
-                    outputs.extend(self.run(planned, &scaled, sigma)?);
-                }
-                outputs
-            }
+        let plan = match &self.scope {
+            Some(_) => Scope::plan(self.guidance, self.step),
+            None => self.guidance.plan(self.step),
         };
-        let denoised = denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)?;
+        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let mut look = (self.scope.as_deref_mut()).and_then(|scope| scope.look(self.step));
+        let together = match self.execution {
+            BranchExecution::Batched => plan.len(),
+            BranchExecution::OneByOne => 1,
+        };
+        let mut outputs = Vec::with_capacity(plan.len());
+        for (part, planned) in plan.chunks(together).enumerate() {
+            // The branch with the sentence is the first.
+            let look = look.as_mut().filter(|_| part == 0);
+            outputs.extend(self.run(planned, &scaled, sigma, look)?);
+        }
+        let guided = match self.scope.as_deref_mut() {
+            Some(scope) => {
+                if let Some(seen) = look {
+                    scope.see(seen);
+                }
+                scope.guide(&outputs, self.guidance, self.step)
+            }
+            None => guide(&outputs, self.guidance),
+        };
+        let denoised = denoised(self.prediction, x, guided, sigma)?;
         let Some(masked) = &self.conditions.masked else {
             return Ok(denoised);
         };
@@ -106,7 +128,7 @@ impl GuidedNetwork<'_> {
         };
         let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
         let branches = [Branch::TextAndImage, Branch::Image].map(planned);
-        let outputs = self.run(&branches, &scaled, sigma)?;
+        let outputs = self.run(&branches, &scaled, sigma, None)?;
         let output = of_the_sentence(&outputs).expect("both were asked");
         // The noisy latents are the same in both words.
         denoised(self.prediction, output.zeros_like(), output, sigma)
@@ -118,6 +140,7 @@ impl GuidedNetwork<'_> {
         plan: &[PlannedBranch],
         scaled: &Tensor<4>,
         sigma: f64,
+        look: Option<&mut TokenAttention>,
     ) -> Result<Vec<(PlannedBranch, Tensor<4>)>> {
         let each = |of: &dyn Fn(Branch) -> Tensor<4>| {
             Tensor::cat(plan.iter().map(|p| of(p.branch)).collect(), 0)
@@ -137,9 +160,14 @@ impl GuidedNetwork<'_> {
             self.schedule.timestep(sigma),
             (&input.device(), burn::tensor::DType::F32),
         );
-        let output = self
-            .unet
-            .forward(input.clone(), timestep.clone(), context.clone());
+        let (unet, pass) = (
+            self.unet,
+            (input.clone(), timestep.clone(), context.clone()),
+        );
+        let output = match look {
+            Some(look) => unet.forward_attended(pass.0, pass.1, pass.2, look),
+            None => unet.forward(pass.0, pass.1, pass.2),
+        };
         if !is_finite(&output) {
             let layer = self.unet.first_non_finite(input, timestep, context);
             return Err(Error::NotFinite {

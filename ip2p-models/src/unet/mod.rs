@@ -10,8 +10,10 @@ mod blocks;
 mod config;
 mod levels;
 mod model;
+mod watch;
 
 pub use blocks::{DownBlock2D, MidBlock2D, UpBlock2D};
 pub use config::UNet2DConditionConfig;
 pub use levels::UNetLevel;
 pub use model::UNet2DConditionModel;
+pub use watch::TokenAttention;

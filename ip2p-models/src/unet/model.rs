@@ -1,12 +1,13 @@
 //! The model as a whole.
 
+use std::cell::RefCell;
 use std::fmt::Arguments;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use super::UNet2DConditionConfig;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
+use super::{TokenAttention, UNet2DConditionConfig};
 use crate::layers::{
     Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig,
     Timesteps, ops,
@@ -110,6 +111,54 @@ impl UNet2DConditionModel {
         context: Tensor<3>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
+        self.pass(x, timestep, context, observe, None)
+    }
+
+    /// Predicts, and has a look at what the pictures attend to in their contexts.
+    ///
+    /// Looked at are the attentions to the context where the picture has half the latents' size; where there are none, those
+    /// of the largest size that has some. What is predicted is the same as by [`Self::forward`]; the look costs a few small
+    /// products.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward`].
+    #[must_use]
+    pub fn forward_attended(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        attention: &mut TokenAttention,
+    ) -> Tensor<4> {
+        let watch = RefCell::new(attention.clone());
+        let output = self.pass(x, timestep, context, &mut |_, _| (), Some(&watch));
+        *attention = watch.into_inner();
+        output
+    }
+
+    /// The level, counted from that of the latents' size, whose attentions to the context are looked at.
+    fn watched_level(&self) -> Option<usize> {
+        let levels = self.down_blocks.len();
+        let attends = |&level: &usize| {
+            let below = level + 1 == levels;
+            let up = &self.up_blocks[levels - 1 - level];
+            below || self.down_blocks[level].attends() || up.attends()
+        };
+        [1].into_iter()
+            .chain(0..levels)
+            .filter(|&level| level < levels)
+            .find(attends)
+    }
+
+    fn pass(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+        watch: Option<&RefCell<TokenAttention>>,
+    ) -> Tensor<4> {
         let [batch, ..] = x.dims();
         assert_shape!(context, [batch, _, _]);
         // Latents stay f32 in the sampler, whatever the network computes in.
@@ -123,10 +172,14 @@ impl UNet2DConditionModel {
             format_args!("time_embedding"),
             &temb.clone().unsqueeze_dims(&[2, 3]),
         );
-        let conditions = Conditions {
-            temb: ops::silu(temb).cast(inside),
-            context: context.cast(inside),
+        let (temb, context) = (ops::silu(temb).cast(inside), context.cast(inside));
+        let watched = watch.and_then(|_| self.watched_level());
+        let conditions = |level| Conditions {
+            temb: temb.clone(),
+            context: context.clone(),
+            watch: watch.filter(|_| watched == Some(level)),
         };
+        let lowest = self.down_blocks.len() - 1;
 
         let mut x = self.conv_in.forward(x.cast(inside));
         observe(format_args!("conv_in"), &x);
@@ -134,7 +187,7 @@ impl UNet2DConditionModel {
         for (i, block) in self.down_blocks.iter().enumerate() {
             x = block.forward(
                 x,
-                &conditions,
+                &conditions(i),
                 &mut skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("down_blocks.{i}.{layer}"), x);
@@ -143,7 +196,7 @@ impl UNet2DConditionModel {
         }
         x = self.mid_block.forward(
             x,
-            &conditions,
+            &conditions(lowest),
             &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                 observe(format_args!("mid_block.{layer}"), x);
             },
@@ -151,7 +204,7 @@ impl UNet2DConditionModel {
         for (i, block) in self.up_blocks.iter().enumerate() {
             x = block.forward(
                 x,
-                &conditions,
+                &conditions(lowest - i),
                 &mut skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("up_blocks.{i}.{layer}"), x);
