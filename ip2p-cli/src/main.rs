@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod rank;
 mod session;
+mod sheet;
 mod sweep;
 mod train;
 
