@@ -175,7 +175,7 @@ impl Lane {
     fn write_all(&self, writer: &Writer, computed: &Receiver<Computed>) {
         for (index, pictures) in computed {
             let written = pictures.into_iter().map(|picture| match picture {
-                Ok(picture) => writer.write(picture),
+                Ok(picture) => self.write(writer, picture),
                 Err(failure) => Ok(Err(failure)),
             });
             match written.collect() {
@@ -189,6 +189,18 @@ impl Lane {
         self.send(Message::Ended);
     }
 
+    /// Writes a picture; an encoder that panics is one picture's affair.
+    fn write(&self, writer: &Writer, picture: Picture) -> Result<Result<Beside, Failure>> {
+        let (job, variation) = (&self.plan.jobs[picture.job].job, picture.variation);
+        let written = catch_unwind(AssertUnwindSafe(|| writer.write(picture)));
+        written.unwrap_or_else(|panic| {
+            let failure = Failure::new(&job.place, said(panic.as_ref()));
+            Ok(Err(
+                failure.with_outputs(vec![job.outputs[variation].clone()])
+            ))
+        })
+    }
+
     /// Gives the device up if it does not answer while it computes.
     fn watch(&self, ended: &Receiver<()>) {
         let mut silences = 0;
@@ -197,10 +209,10 @@ impl Lane {
                 silences = 0;
                 continue;
             }
-            match device_answers(&self.worker.device, self.worker.patience) {
-                Ok(()) => silences = 0,
-                Err(_) if silences + 1 < SILENCES => silences += 1,
-                Err(error) => return self.lose(error.with_causes()),
+            match self.silent() {
+                None => silences = 0,
+                Some(_) if silences + 1 < SILENCES => silences += 1,
+                Some(reason) => return self.lose(reason),
             }
         }
     }
@@ -313,8 +325,18 @@ impl Lane {
     fn check_device(&self, reason: &str) -> Result<(), Halt> {
         match catch_unwind(AssertUnwindSafe(|| self.worker.editor.check_device())) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Halt::Lost(reason.to_owned())),
+            // What a backend says of a connection that is gone is less than that nobody is there.
+            Ok(Err(_)) | Err(_) => Err(Halt::Lost(self.silent().unwrap_or(reason.to_owned()))),
         }
+    }
+
+    /// Why the device seems not to be there any more, if it does not answer.
+    fn silent(&self) -> Option<String> {
+        let answers = device_answers(&self.worker.device, self.worker.patience);
+        answers.err().map(|error| match error {
+            Error::Device { reason, .. } => reason,
+            other => other.with_causes(),
+        })
     }
 
     fn failure(&self, member: Member, reason: &str) -> Failure {
