@@ -190,6 +190,8 @@ pub enum BranchExecution {
 ///     .with_image_scale(1.2)
 ///     .with_seed(42);
 /// options.check()?;
+/// // From the photo under noise, not from noise alone: of 30 steps the last 18.
+/// options.with_strength(0.6).check()?;
 /// # Ok::<(), ip2p::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]

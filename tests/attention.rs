@@ -25,12 +25,11 @@ fn photo(golden: &Golden) -> Photo {
 fn stretched(values: &[f32]) -> Vec<f32> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f32::total_cmp);
-    let quartile = |share: f32| {
-        let at = share * (sorted.len() - 1) as f32;
-        let (below, above) = (at.floor() as usize, at.ceil() as usize);
-        0.5 * (sorted[below] + sorted[above])
+    let quartile = |quarters: usize| {
+        let at = quarters * (sorted.len() - 1);
+        0.5 * (sorted[at / 4] + sorted[at.div_ceil(4)])
     };
-    let (q1, q3) = (quartile(0.25), quartile(0.75));
+    let (q1, q3) = (quartile(1), quartile(3));
     let most = sorted[sorted.len() - 1].min(q3 + 1.5 * (q3 - q1));
     let least = sorted[0];
     let share = |value: &f32| (value.min(most) - least) / (most - least);
