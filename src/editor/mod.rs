@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
-use ip2p_core::{Error, Precision, Result, Size};
+use ip2p_core::{Precision, Result, Size};
 use ip2p_io::{EditRecord, Photo};
 use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
@@ -197,7 +197,7 @@ impl Editor {
         if (sum - 512.0).abs() < 0.5 {
             return Ok(());
         }
-        Err(Error::Device {
+        Err(ip2p_core::Error::Device {
             device: format!("{:?}", self.device),
             reason: format!("computes 8 x 8 x 8 as {sum}"),
         })
