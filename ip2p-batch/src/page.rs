@@ -34,7 +34,7 @@ small { opacity: .7; }
 ///
 /// # Errors
 ///
-/// Those of [`made_in`], and [`Error::Io`](ip2p::Error::Io) if it cannot be written.
+/// Those of [`made_in`], and [`Error::Io`] if it cannot be written.
 pub fn write_page(folder: impl AsRef<Path>) -> Result<PathBuf> {
     let folder = folder.as_ref();
     let place = folder.join("index.html");
