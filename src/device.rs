@@ -1,5 +1,7 @@
 //! Devices by name, as the command spells them.
 
+use std::time::Duration;
+
 #[cfg(any(
     feature = "wgpu",
     feature = "vulkan",
@@ -54,6 +56,15 @@ pub fn device_by_name(name: &str) -> Result<Device> {
     #[cfg(feature = "remote")]
     if let Some(address) = name.strip_prefix("remote:") {
         return remote(name, address);
+    }
+    #[cfg(not(feature = "remote"))]
+    if name.starts_with("remote:") {
+        let reason =
+            "devices of other machines are the cargo feature remote, which this build has not";
+        return Err(Error::Device {
+            device: name.to_owned(),
+            reason: reason.into(),
+        });
     }
     let (kind, index) = match name.split_once(':') {
         None => (name, None),
@@ -123,6 +134,27 @@ fn remote(name: &str, address: &str) -> Result<Device> {
     })
 }
 
+/// Whether a device is still there: one of another machine is asked, and any other is.
+///
+/// Nothing is computed. What is computed on a machine that has gone without a word, as by a loss of power, waits for it without
+/// end; so whoever cannot wait asks this now and then.
+///
+/// # Errors
+///
+/// [`Error::Device`] if the machine does not answer within this time.
+pub fn device_answers(name: &str, within: Duration) -> Result<()> {
+    #[cfg(feature = "remote")]
+    if let Some(address) = name.strip_prefix("remote:") {
+        let address = address.split('/').next().unwrap_or(address);
+        return crate::remote::answers(address, within).map_err(|error| Error::Device {
+            device: name.to_owned(),
+            reason: format!("does not answer any more: {error}"),
+        });
+    }
+    let _ = (name, within);
+    Ok(())
+}
+
 /// The tensor type of a precision.
 #[must_use]
 pub fn dtype(precision: Precision) -> FloatDType {
@@ -170,5 +202,12 @@ mod tests {
                 "{name}: {error}"
             );
         }
+    }
+
+    #[test]
+    #[cfg(not(feature = "remote"))]
+    fn a_device_of_another_machine_asks_for_its_feature() {
+        let error = device_by_name("remote:127.0.0.1:3000").unwrap_err();
+        assert!(error.to_string().contains("feature remote"), "{error}");
     }
 }

@@ -6,6 +6,9 @@ pub mod architecture {}
 #[doc = include_str!("../docs/editing.md")]
 pub mod editing {}
 
+#[doc = include_str!("../docs/text.md")]
+pub mod text {}
+
 #[doc = include_str!("../docs/checkpoints.md")]
 pub mod checkpoints {}
 

@@ -20,7 +20,9 @@
 //! ```
 //!
 //! - A checkpoint that is built into the program: [`Editor::load_from_memory`].
-//! - Low-rank adaptations (LoRA), merged into the weights: [`Model::with_lora`].
+//! - Low-rank adaptations (LoRA), merged into the weights: [`Model::with_lora`], [`Editor::set_loras`].
+//! - Words that are learnt (textual inversion), weights and long sentences: [`Model::with_embedding`],
+//!   [`EditOptions::with_prompt_syntax`].
 //! - To load with progress, in half precision, or to check an edit's settings before the weights are loaded: [`Model`].
 //! - To show progress and previews, and to stop early, walk [`Editor::steps`].
 //! - Several edits of one photo, such as with other scales: [`Editor::prepare`].
@@ -53,6 +55,7 @@
 //! | `cuda`, `rocm` | the same | GPUs of NVIDIA and AMD |
 //! | `remote` | `remote:HOST:PORT` | a device of another machine, over WebSocket |
 //!
+//! The feature `hub` adds `hub`: models from the Hugging Face hub, in the cache that diffusers uses.
 //! The feature `tiny` adds the small model that comes with ip2p, 9 MB of the program: `Editor::tiny`.
 
 mod chain;
@@ -73,13 +76,17 @@ pub use {
     ip2p_region as region, ip2p_sched as sched,
 };
 
+#[cfg(feature = "hub")]
+#[doc(no_inline)]
+pub use ip2p_hub as hub;
+
 #[doc(inline)]
 pub use self::chain::split_edits;
 #[doc(inline)]
-pub use self::device::{DEVICES, check_precision, device_by_name, dtype};
+pub use self::device::{DEVICES, check_precision, device_answers, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
-    EditCost, EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, inspect,
+    EditCost, EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, identify, inspect,
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
@@ -90,13 +97,13 @@ pub use self::remote::lend;
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, NoiseKind, Precision, Result,
-    ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, KnownProfile, NoiseKind,
+    Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
-    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, LoadProgress, Lora,
-    LoraRecord, OpenOptions, Photo, PhotoFile, PictureFormat, RgbPicture, WeightsChoice,
-    check_output,
+    Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, Embedding,
+    EmbeddingRecord, LoadProgress, LongPrompt, Lora, LoraRecord, ModelKind, OpenOptions, Photo,
+    PhotoFile, PictureFormat, PromptSyntax, RgbPicture, WeightFormat, WeightsChoice, check_output,
 };
 pub use ip2p_models::Cost;
 pub use ip2p_models::vae::{Tiling, VaeOptions};

@@ -10,6 +10,8 @@ impl EditOptions {
     /// The names that [`EditOptions::set`] knows: those of the command's options, with `_` for `-`.
     pub const NAMES: &[&str] = &[
         "negative",
+        "prompt_syntax",
+        "long_prompt",
         "steps",
         "sampler",
         "schedule",
@@ -52,6 +54,8 @@ impl EditOptions {
         let text = text.trim();
         match name.replace('-', "_").as_str() {
             "negative" => self.negative = Some(text.to_owned()),
+            "prompt_syntax" => self.prompt_syntax = text.parse()?,
+            "long_prompt" => self.long_prompt = Some(text.parse()?),
             "steps" => self.steps = Some(number("steps", "a whole number", text)?),
             "sampler" => self.sampler = Some(text.parse()?),
             "schedule" => self.schedule = text.parse()?,
@@ -113,6 +117,8 @@ mod tests {
     /// For each name a value that is not the default's.
     const VALUES: &[(&str, &str)] = &[
         ("negative", "rain"),
+        ("prompt_syntax", "a1111"),
+        ("long_prompt", "chunks"),
         ("steps", "7"),
         ("sampler", "ddim"),
         ("schedule", "karras"),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ip2p_core::{CheckpointProfile, Error, FitPolicy, NoiseKind, Result, ScaleCurve, TargetSize};
+use ip2p_io::{LongPrompt, PromptSyntax};
 use ip2p_models::vae::VaeOptions;
 use ip2p_region::Where;
 use ip2p_sched::{SamplerKind, ScheduleKind};
@@ -182,14 +183,17 @@ pub enum BranchExecution {
 /// # Examples
 ///
 /// ```
-/// use ip2p::{EditOptions, SamplerKind};
+/// use ip2p::{EditOptions, PromptSyntax, SamplerKind};
 ///
 /// let options = EditOptions::default()
+///     .with_prompt_syntax(PromptSyntax::A1111)
 ///     .with_steps(30)
 ///     .with_sampler(SamplerKind::DpmPp2m)
 ///     .with_image_scale(1.2)
 ///     .with_seed(42);
 /// options.check()?;
+/// // From the photo under noise, not from noise alone: of 30 steps the last 18.
+/// options.with_strength(0.6).check()?;
 /// # Ok::<(), ip2p::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -215,6 +219,10 @@ pub struct EditOptions {
     pub guidance_rescale: f64,
     /// What the picture should not show: stands in both branches without the sentence. Default none.
     pub negative: Option<String>,
+    /// What brackets in the sentence and the negative prompt mean: default [`PromptSyntax::Plain`], nothing.
+    pub prompt_syntax: PromptSyntax,
+    /// What becomes of a sentence that is too long: default the syntax's, [`LongPrompt::Cut`] of a plain one.
+    pub long_prompt: Option<LongPrompt>,
     /// The seed of the first image's noise; image *i* has `seed + i`. Default 0.
     pub seed: u64,
     /// Whose noise a seed gives: default [`NoiseKind::TorchCpu`].
@@ -251,6 +259,8 @@ impl Default for EditOptions {
             strength: None,
             guidance_rescale: 0.0,
             negative: None,
+            prompt_syntax: PromptSyntax::Plain,
+            long_prompt: None,
             seed: 0,
             noise: NoiseKind::TorchCpu,
             size: None,
@@ -292,6 +302,8 @@ setters! {
     with_strength strength: f64 = Some(strength);
     with_guidance_rescale guidance_rescale: f64 = guidance_rescale;
     with_negative negative: impl Into<String> = Some(negative.into());
+    with_prompt_syntax prompt_syntax: PromptSyntax = prompt_syntax;
+    with_long_prompt long_prompt: LongPrompt = Some(long_prompt);
     with_seed seed: u64 = seed;
     with_noise noise: NoiseKind = noise;
     with_size size: TargetSize = Some(size);
@@ -314,6 +326,11 @@ impl EditOptions {
     /// [`Error::InvalidSetting`] that names the first setting that does not.
     pub fn check(&self) -> Result<()> {
         Settings::new(self, &CheckpointProfile::default()).map(|_| ())
+    }
+
+    /// What becomes of a sentence that is too long.
+    pub(crate) fn long_prompt(&self) -> LongPrompt {
+        self.long_prompt.unwrap_or(self.prompt_syntax.long_prompt())
     }
 
     /// Whether the result is given back at the model's size.

@@ -1,5 +1,7 @@
 //! Between an edit's options and the record of it that a picture holds.
 
+use std::path::Path;
+
 use ip2p_core::{FitPlan, Precision, Result, Size};
 use ip2p_io::{EditRecord, sha256};
 use ip2p_region::Mask;
@@ -35,19 +37,25 @@ pub(crate) fn record(
         guidance, options, ..
     } = settings;
     let (made, all) = done.steps;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     EditRecord {
         instruction: done.instruction.to_owned(),
         negative: options.negative.clone(),
         photo_size: Some(done.photo),
         model: Some(profile.name.clone()),
-        model_path: model
-            .folder()
-            .map(|folder| folder.to_string_lossy().into_owned()),
+        model_path: model.source(),
         model_hash: done.model_hash.map(ToOwned::to_owned),
         weights: model
             .weights_choice()
             .map(|choice| choice.name().to_owned()),
         loras: model.loras(),
+        vae_path: model.vae_path().map(text),
+        config_path: model.config_path().map(text),
+        profile: model.known_profile().map(ToOwned::to_owned),
+        // The sentences have been read before.
+        embeddings: (model.named_embeddings(done.instruction, options)).unwrap_or_default(),
+        prompt_syntax: options.prompt_syntax,
+        long_prompt: options.long_prompt(),
         steps: settings.steps,
         steps_done: (made < all).then_some(made),
         sampler: settings.sampler.to_string(),
@@ -93,6 +101,10 @@ impl EditOptions {
             strength: record.strength,
             guidance_rescale: record.guidance_rescale,
             negative: record.negative.clone(),
+            prompt_syntax: record.prompt_syntax,
+            // Where it is the syntax's own, another syntax may have another.
+            long_prompt: Some(record.long_prompt)
+                .filter(|&long| long != record.prompt_syntax.long_prompt()),
             seed: record.seed,
             noise: record.noise,
             size: Some(record.size),

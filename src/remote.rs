@@ -1,5 +1,9 @@
 //! Devices of other machines: connected to as a client, lent as a server. Both are burn's.
 
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
 use burn::remote::RemoteHost;
 use burn::server::{RemoteServer, WebSocketTransport};
 use burn::tensor::Device;
@@ -32,4 +36,20 @@ pub(crate) fn connect(address: &str, index: usize) -> Result<Device, String> {
     let options = Device::remote_options(&host).device_index(index);
     let connected = options.init();
     connected.map_err(|error| format!("cannot be connected to: {error}"))
+}
+
+/// Whether something serves at `address`, `HOST:PORT`: a connection alone does not say so, for the system makes it even where the
+/// process behind it stands still.
+pub(crate) fn answers(address: &str, within: Duration) -> io::Result<()> {
+    let nowhere = || io::Error::new(io::ErrorKind::NotFound, "there is no such host");
+    let to = address.to_socket_addrs()?.next().ok_or_else(nowhere)?;
+    let mut stream = TcpStream::connect_timeout(&to, within)?;
+    stream.set_read_timeout(Some(within))?;
+    stream.set_write_timeout(Some(within))?;
+    write!(
+        stream,
+        "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    // Whatever it says of such a request.
+    stream.read_exact(&mut [0])
 }

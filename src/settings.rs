@@ -1,7 +1,8 @@
 //! What an edit's options come to with a checkpoint.
 
 use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, Result, SamplerKind, ScaleCurve, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, Result, SamplerKind,
+    ScaleCurve, TargetSize,
 };
 
 use crate::options::EditOptions;
@@ -69,6 +70,9 @@ impl Settings {
         if let Some(strength) = self.options.strength {
             check_strength(strength, self.steps)?;
         }
+        if self.options.region.is_attention() {
+            check_attention(&self.guidance)?;
+        }
         match self.options.eta {
             Some(eta) if !self.sampler.has_eta() => {
                 let expected = format!(
@@ -83,6 +87,23 @@ impl Settings {
             _ => self.guidance.check(),
         }
     }
+}
+
+/// Whether the scales can be maps.
+fn check_attention(guidance: &Guidance) -> Result<()> {
+    if guidance.formula != GuidanceFormula::Brooks {
+        let expected = "auto or a place: attention scopes the guidance of Brooks et al. alone, which is not the checkpoint's";
+        return Err(Error::setting("where", expected, "attention"));
+    }
+    if guidance.rescale != 0.0 {
+        let expected = "0 with --where attention";
+        return Err(Error::setting(
+            "guidance_rescale",
+            expected,
+            guidance.rescale,
+        ));
+    }
+    Ok(())
 }
 
 fn check_steps(steps: usize, profile: &CheckpointProfile) -> Result<()> {

@@ -9,12 +9,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ip2p-kernels", &["ip2p-core"]),
     ("ip2p-models", &["ip2p-core", "ip2p-kernels"]),
     ("ip2p-sched", &["ip2p-core"]),
+    ("ip2p-hub", &["ip2p-core"]),
     ("ip2p-io", &["ip2p-core"]),
     ("ip2p-region", &["ip2p-core", "ip2p-io"]),
     (
         "ip2p",
         &[
             "ip2p-core",
+            "ip2p-hub",
             "ip2p-io",
             "ip2p-kernels",
             "ip2p-models",

@@ -7,8 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use ip2p::{
-    BranchExecution, Compat, EditOptions, EditRequest, Editor, Photo, RgbPicture, SamplerKind,
-    TargetSize,
+    BranchExecution, Compat, EditOptions, EditRequest, Editor, Model, OpenOptions, Photo,
+    Precision, RgbPicture, SamplerKind, TargetSize,
 };
 use ip2p_testing::{Golden, device, fixture};
 
@@ -151,6 +151,17 @@ fn a_tiny_autoencoder_and_velocities_give_the_picture_of_diffusers_too() {
         let with_sampler = |options: EditOptions| options.with_sampler(sampler);
         assert_fixture(&editor, &format!("taesd-{name}"), with_sampler, 1);
     }
+}
+
+#[test]
+fn a_tiny_autoencoder_from_its_own_files_takes_the_place_of_the_models() {
+    let options = OpenOptions {
+        vae: Some(fixture("single/taesd_decoder.safetensors")),
+        ..OpenOptions::default()
+    };
+    let model = Model::open_with(fixture("tiny-ip2p"), &options).unwrap();
+    let editor = model.load(&device(), Precision::F32, &mut |_| ()).unwrap();
+    assert_fixture(&editor, "taesd-file", |options| options, 1);
 }
 
 #[test]

@@ -4,14 +4,15 @@
 
 mod common;
 
+use burn::tensor::Tensor;
 use common::{editor, quick};
 use ip2p::core::Region;
 use ip2p::region::Mask;
 use ip2p::{
-    Compat, EditOptions, Editor, Error, Focus, OutputSize, PhotoFile, Session, Size, TargetSize,
-    TurnRequest,
+    Compat, EditOptions, Editor, Error, Focus, OutputSize, Photo, PhotoFile, RgbPicture, Session,
+    Size, TargetSize, TurnRequest,
 };
-use ip2p_testing::{device, fixture};
+use ip2p_testing::{Golden, device, fixture};
 
 fn photo(width: u32, height: u32) -> PhotoFile {
     let photo = common::photo(width, height);
@@ -67,6 +68,43 @@ fn the_next_turn_goes_on_from_latents_and_not_from_the_picture() {
         (in_turn.record.instruction.as_str(), in_turn.record.seed),
         ("add a hat", 6)
     );
+}
+
+/// The latents after the last step of a turn, which is added to the session.
+fn made(
+    session: &mut Session,
+    editor: &Editor,
+    sentence: &str,
+    options: &EditOptions,
+) -> Tensor<4> {
+    let mut steps = session
+        .steps(editor, TurnRequest::new(sentence), options)
+        .unwrap();
+    let last = steps.by_ref().map(Result::unwrap).last().unwrap();
+    session.add(steps).unwrap();
+    last.latents
+}
+
+#[test]
+fn turns_are_those_of_the_original_loop_from_latents_to_latents() {
+    let editor = editor();
+    let mut golden = Golden::open("pipeline/turns");
+    let [height, width] = [0, 1].map(|axis| u32::try_from(golden.shape("photo")[axis]).unwrap());
+    let picture = RgbPicture::new(Size::new(width, height), golden.bytes("photo")).unwrap();
+    let png = Photo::from(picture).to_png().unwrap();
+    let seed: u64 = golden.text("seed").parse().unwrap();
+    let options = EditOptions::default()
+        .with_steps(golden.text("steps").parse().unwrap())
+        .with_size(TargetSize::Side(64))
+        .with_seed(seed);
+    let mut session =
+        Session::begin(&editor, PhotoFile::from_bytes("photo.png", png), &options).unwrap();
+    let first = made(&mut session, &editor, "make it snowy", &options);
+    golden.check("turn.0", first);
+    let second = golden.text("second").to_owned();
+    let second = made(&mut session, &editor, &second, &options.with_seed(seed + 1));
+    golden.check("turn.1", second);
+    golden.finish();
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //!
 //! - [`Jobs`]: from a folder, a pattern, CSV or JSONL
 //! - [`Batch`]: the jobs, a folder for the results, and how to go about it
-//! - [`Plan`]: what of it is done, what is to do, and what cannot be; [`Plan::run`] does it
+//! - [`Plan`]: what of it is done, what is to do, and what cannot be; [`Plan::run`] does it, on one [`Worker`] or several
 //! - [`write_page`]: before and after side by side, from the manifest
 //!
 //! # Examples
@@ -17,14 +17,14 @@
 //! use std::ops::ControlFlow;
 //!
 //! use ip2p::{Model, Precision, device_by_name};
-//! use ip2p_batch::{Batch, Defaults, Event, Jobs, write_page};
+//! use ip2p_batch::{Batch, Defaults, Event, Jobs, Worker, write_page};
 //!
 //! let defaults = Defaults::default().with_instruction("make it snowy");
 //! let jobs = Jobs::open(&["photos/*.jpg".into()], &defaults)?;
 //! let model = Model::open("instruct-pix2pix")?;
 //! let plan = Batch::new(jobs, "snowy").plan(&model, Precision::F32)?;
 //! let editor = model.load(&device_by_name("flex")?, Precision::F32, &mut |_| ())?;
-//! let done = plan.run(&editor, Some("flex"), &mut |event| {
+//! let done = plan.run(&[Worker::new(editor, "flex")], &mut |event| {
 //!     if let Event::Made(made) = event {
 //!         println!("{}", made.output);
 //!     }
@@ -43,9 +43,12 @@ mod manifest;
 mod names;
 mod page;
 mod plan;
+mod queue;
+mod read;
 mod run;
 mod shard;
 mod table;
+mod worker;
 mod write;
 
 pub use batch::{Batch, Existing};
@@ -56,3 +59,4 @@ pub use page::write_page;
 pub use plan::Plan;
 pub use run::{Done, Event};
 pub use shard::Shard;
+pub use worker::{THREAD, Worker};

@@ -52,9 +52,18 @@ pub(crate) fn fingerprint(photo: &str, settings: &EditRecord) -> Result<String> 
 /// The settings that change a picture and are not at their default: a field that a later version adds changes nothing.
 pub(crate) fn what_counts(settings: &EditRecord) -> Result<Map<String, Value>> {
     // Where things lie, and where and with which version they were made.
-    const ASIDE: [&str; 4] = ["input", "model_path", "device", "version"];
+    const ASIDE: [&str; 6] = [
+        "input",
+        "model_path",
+        "vae_path",
+        "config_path",
+        "device",
+        "version",
+    ];
     let mut settings = settings.clone();
     settings.loras.iter_mut().for_each(|lora| lora.path = None);
+    let embeddings = settings.embeddings.iter_mut();
+    embeddings.for_each(|embedding| embedding.path = None);
     let mut fields = object(&settings)?;
     let defaults = object(&EditRecord::default())?;
     fields

@@ -1,10 +1,12 @@
 //! The summary page: before and after side by side.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ip2p::Result;
 use ip2p::io::write_whole;
+use ip2p::{Error, Result};
 
 use crate::manifest::{Made, made_in};
 
@@ -32,12 +34,37 @@ small { opacity: .7; }
 ///
 /// # Errors
 ///
-/// Those of [`made_in`], and [`Error::Io`](ip2p::Error::Io) if it cannot be written.
+/// Those of [`made_in`], and [`Error::Io`] if it cannot be written.
 pub fn write_page(folder: impl AsRef<Path>) -> Result<PathBuf> {
     let folder = folder.as_ref();
-    let path = folder.join("index.html");
-    write_whole(&path, page(&made_in(folder)?).as_bytes())?;
-    Ok(path)
+    let place = folder.join("index.html");
+    let page = page(&made_in(folder)?);
+    for _ in 0..ATTEMPTS {
+        match put(page.as_bytes(), &folder.join(BESIDE), &place) {
+            // Another shard has come to its end at the same time, and tidied up.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            done => return done.map(|()| place),
+        }
+    }
+    // It has written its page, which is that of all.
+    Ok(place)
+}
+
+/// Where the page is written, within the folder, before it gets its place: what a kill leaves of it there the next page takes
+/// away.
+const BESIDE: &str = ".ip2p-page";
+
+/// How often it is begun again if another process tidies up meanwhile.
+const ATTEMPTS: usize = 5;
+
+fn put(page: &[u8], beside: &Path, place: &Path) -> Result<()> {
+    fs::create_dir_all(beside).map_err(|error| Error::io(beside, error))?;
+    let file = beside.join("index.html");
+    write_whole(&file, page)?;
+    fs::rename(&file, place).map_err(|error| Error::io(place, error))?;
+    // If it stays, the next page takes it away.
+    let _ = fs::remove_dir_all(beside);
+    Ok(())
 }
 
 fn page(made: &[Made]) -> String {
@@ -131,5 +158,17 @@ mod tests {
             !page.contains("<script>") && !page.contains("<b>"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_page_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(BESIDE);
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join(".ip2p-x"), "half").unwrap();
+        write_page(folder.path()).unwrap();
+        let names = fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["index.html"]);
     }
 }

@@ -1,17 +1,20 @@
-//! Doing what is planned: photos are decoded and pictures written beside the work, not between.
+//! Doing what is planned: photos are decoded and pictures written beside the work, not between, on as many devices as there are.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use ip2p::region::Mask;
-use ip2p::{EditRequest, Edited, Editor, Error, Photo, PhotoFile, Result};
+use ip2p::{Error, Result};
 
 use crate::jobs::Failure;
 use crate::manifest::{Made, Manifest};
-use crate::plan::{Chunk, Member, Plan, Planned, mask_in, variation_of};
-use crate::write::{Picture, Staging, Writer};
+use crate::plan::Plan;
+use crate::queue::Queue;
+use crate::read::{Loaded, read};
+use crate::worker::{Lane, Message, THREAD, Threads, Worker};
+use crate::write::{Beside, Staging, Writer};
 
 /// What happens while a batch runs.
 #[derive(Debug)]
@@ -33,6 +36,15 @@ pub enum Event<'a> {
     Made(&'a Made),
     /// A job cannot be done, as was not known before; the others are.
     Failed(&'a Failure),
+    /// A device does not compute any more; its photos go to the others.
+    Lost {
+        /// The device, by its name.
+        device: &'a str,
+        /// Why.
+        reason: &'a str,
+        /// How many devices are left.
+        left: usize,
+    },
 }
 
 /// What a run did.
@@ -50,20 +62,6 @@ pub struct Done {
 /// What the caller hears of, and says whether to go on.
 type OnEvent<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
 
-/// What is read of a job.
-struct Read {
-    photo: Photo,
-    mask: Option<Mask>,
-    /// SHA-256 of the photo's file.
-    sum: String,
-}
-
-/// The same, or why there is none.
-type Loaded = Result<Read, String>;
-
-/// What became of a picture.
-pub(crate) type Written = Result<Made, Failure>;
-
 impl Plan {
     /// What there is if nothing is done: all, for a plan with nothing to make.
     #[must_use]
@@ -75,22 +73,23 @@ impl Plan {
         }
     }
 
-    /// Does what is planned.
+    /// Does what is planned, on these devices: each takes the next photos of the list when it is done with the last.
     ///
-    /// `device` is the name that the pictures' records give it. `on_event` hears what happens; where it breaks, the
-    /// batch under way is dropped after its step, and what is made stays.
+    /// Pictures get their places and their lines in the order of the list, whichever device makes them. A device that fails is
+    /// left out, and what it had goes to the others; a panic in a backend, which is what many do without memory or
+    /// network, is the photo's failure if the device still computes, and else the device's. A device of another machine that
+    /// does not answer any more is given up after [`Worker::with_patience`]. `on_event` hears what happens; where it breaks, the
+    /// batches under way are dropped after their step, and what is made stays.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`] if `on_event` broke; [`Error::Io`] if a picture or the manifest cannot be written, such as on a
-    /// full disk; [`Error::Image`] if another process is at work in the folder; [`Error::Checkpoint`] if the editor is not of
-    /// the model of the plan. What concerns one job alone is among [`Done::failures`].
-    pub fn run(self, editor: &Editor, device: Option<&str>, on_event: OnEvent<'_>) -> Result<Done> {
-        if editor.fingerprint() != self.model_hash || editor.precision() != self.precision {
-            let reason = "is another checkpoint, or in another precision, than the one that was planned with";
-            let folder = editor.model().folder().unwrap_or("memory".as_ref());
-            return Err(Error::checkpoint(folder, reason));
-        }
+    /// [`Error::Stopped`] if `on_event` broke; [`Error::Device`] if all devices are gone before all is done, which says
+    /// what is left; [`Error::Io`] if a picture or the manifest cannot be written, such as on a
+    /// full disk; [`Error::Image`] if another process is at work in the folder; [`Error::Checkpoint`] if an editor is not of
+    /// the model of the plan; [`Error::InvalidSetting`] if there is no device. What concerns one job alone is among
+    /// [`Done::failures`].
+    pub fn run(self, workers: &[Worker], on_event: OnEvent<'_>) -> Result<Done> {
+        self.check(workers)?;
         let done = self.without_work();
         if self.chunks.is_empty() {
             return Ok(done);
@@ -98,222 +97,208 @@ impl Plan {
         let mut manifest = Manifest::open(&self.folder, self.shard)?;
         // Only who has the manifest may touch what is not finished; it is let go last.
         let staging = Staging::new(&self.folder, self.shard)?;
-        let writer = Writer::new(&self, &staging, &mut manifest, device)?;
-        thread::scope(|scope| {
-            let (load, loaded) = sync_channel(1);
-            let (write, to_write) = sync_channel(1);
-            let (wrote, written) = channel();
-            scope.spawn(|| load_all(&self, load));
-            let writing = scope.spawn(move || writer.run(&to_write, &wrote));
-            let mut work = Work {
-                plan: &self,
-                editor,
-                write,
-                written,
-                done,
-                on_event,
+        let plan = Arc::new(self);
+        let queue = Arc::new(Queue::new(plan.chunks.len(), workers.len()));
+        let (tell, told) = channel();
+        let record = Some(names(workers));
+        let mut threads = Vec::new();
+        for (index, worker) in workers.iter().enumerate() {
+            let writer = Writer::new(&plan, &staging, index, record.clone())?;
+            let lane = Lane {
+                index,
+                worker: worker.clone(),
+                plan: Arc::clone(&plan),
+                queue: Arc::clone(&queue),
+                tell: tell.clone(),
             };
-            let outcome = work.run(&loaded);
-            // The loader ends when nobody listens any more, the writer when all is written.
-            drop(loaded);
-            let (done, outcome) = work.finish(outcome);
-            match writing.join() {
-                Ok(Ok(())) => outcome.map(|()| done),
-                // It is why the work could not go on.
-                Ok(Err(error)) => Err(error),
-                Err(panic) => std::panic::resume_unwind(panic),
+            threads.push(lane.start(writer));
+        }
+        drop(tell);
+        let readers: Vec<_> = workers.iter().map(|_| reader(&plan, &queue)).collect();
+        let mut work = Work {
+            workers,
+            plan: &plan,
+            queue: &queue,
+            manifest: &mut manifest,
+            made: BTreeMap::new(),
+            lost: vec![false; workers.len()],
+            done,
+            on_event,
+        };
+        let outcome = work.run(&told);
+        queue.stop();
+        let (done, lost) = (work.done, work.lost);
+        end(threads, &lost);
+        for reader in readers {
+            let _ = reader.join();
+        }
+        outcome.map(|()| done)
+    }
+
+    /// Whether the editors are those that the plan was made for.
+    fn check(&self, workers: &[Worker]) -> Result<()> {
+        if workers.is_empty() {
+            return Err(Error::setting("device", "at least one", "none"));
+        }
+        for worker in workers {
+            let editor = &worker.editor;
+            if editor.fingerprint() != self.model_hash || editor.precision() != self.precision {
+                let reason = "is another checkpoint, or in another precision, than the one that was planned with";
+                let folder = editor.model().folder().unwrap_or("memory".as_ref());
+                return Err(Error::checkpoint(folder, reason));
             }
-        })
+        }
+        Ok(())
     }
 }
 
-/// Reads the photos of each chunk, one chunk ahead of the work.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "dropped at the end: there is nothing more to come"
-)]
-fn load_all(plan: &Plan, send: SyncSender<Vec<Loaded>>) {
-    for chunk in &plan.chunks {
-        let load = |member: &Member| {
-            let job = &plan.jobs[member.job].job;
-            let file = PhotoFile::open(&job.input)?;
-            Ok(Read {
-                photo: file.decode()?,
-                mask: job.mask.as_deref().map(mask_in).transpose()?,
-                sum: file.sha256(),
-            })
-        };
-        let photos = chunk
-            .members
-            .iter()
-            .map(|member| load(member).map_err(|error: Error| error.with_causes()))
-            .collect();
-        if send.send(photos).is_err() {
-            return;
+/// What the records of a batch's pictures call its devices: each name once, so that a picture is the same whichever made it.
+fn names(workers: &[Worker]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for worker in workers {
+        if !names.contains(&worker.device.as_str()) {
+            names.push(&worker.device);
         }
+    }
+    names.join(",")
+}
+
+/// A thread that reads photos ahead of the devices.
+fn reader(plan: &Arc<Plan>, queue: &Arc<Queue<Vec<Loaded>>>) -> thread::JoinHandle<()> {
+    let (plan, queue) = (Arc::clone(plan), Arc::clone(queue));
+    let reading = move || while queue.read_next(|index| read(&plan, &plan.chunks[index])) {};
+    let thread = thread::Builder::new().name(format!("{THREAD} reads"));
+    thread
+        .spawn(reading)
+        .expect("the system has room for a thread")
+}
+
+fn end(threads: Vec<Threads>, lost: &[bool]) {
+    for (threads, &is_lost) in threads.into_iter().zip(lost) {
+        threads.join(is_lost);
     }
 }
 
 /// The work under way.
 struct Work<'a> {
+    workers: &'a [Worker],
     plan: &'a Plan,
-    editor: &'a Editor,
-    write: SyncSender<Picture>,
-    written: Receiver<Written>,
+    queue: &'a Queue<Vec<Loaded>>,
+    manifest: &'a mut Manifest,
+    /// What is made of chunks before which others are not done.
+    made: BTreeMap<usize, Vec<Result<Beside, Failure>>>,
+    lost: Vec<bool>,
     done: Done,
     on_event: OnEvent<'a>,
 }
 
 impl Work<'_> {
-    fn run(&mut self, loaded: &Receiver<Vec<Loaded>>) -> Result<()> {
-        for chunk in &self.plan.chunks {
-            let photos = loaded.recv().expect("the loader sends each chunk");
-            self.chunk(chunk, photos)?;
-        }
-        Ok(())
-    }
-
-    /// Waits for what is still being written, and tells of it.
-    fn finish(self, outcome: Result<()>) -> (Done, Result<()>) {
-        let Self {
-            write,
-            written,
-            mut done,
-            on_event,
-            ..
-        } = self;
-        drop(write);
-        for one in written {
-            // A stop that comes when all is made is none.
-            let _ = tell(&mut done, on_event, one);
-        }
-        (done, outcome)
-    }
-
-    fn chunk(&mut self, chunk: &Chunk, photos: Vec<Loaded>) -> Result<()> {
-        let mut ready = Vec::new();
-        for (member, photo) in chunk.members.iter().zip(photos) {
-            match photo {
-                Ok(read) => ready.push((*member, read)),
-                Err(reason) => self.fail(*member, &reason)?,
-            }
-        }
-        // If the numbers ran away for one photo, the others are done all the same: by halves.
-        let mut groups = VecDeque::from([ready]);
-        while let Some(mut group) = groups.pop_front() {
-            let Err(error) = self.edit(&group) else {
-                continue;
+    /// Hears what the devices tell until nothing more is to come.
+    fn run(&mut self, told: &Receiver<Message>) -> Result<()> {
+        let mut outcome = Ok(());
+        while !self.queue.is_at_end() {
+            let Ok(message) = told.recv() else {
+                break;
             };
-            match group.as_slice() {
-                _ if matches!(error, Error::Stopped) => return Err(error),
-                [] => {}
-                [(member, ..)] => self.fail(*member, &error.with_causes())?,
-                _ => {
-                    let rest = group.split_off(group.len() / 2);
-                    groups.push_front(rest);
-                    groups.push_front(group);
-                }
+            let heard = self.hear(message);
+            if heard.is_err() && outcome.is_ok() {
+                outcome = heard;
+                self.queue.stop();
+            }
+            if matches!(outcome, Err(Error::Io { .. })) {
+                return outcome;
             }
         }
-        Ok(())
-    }
-
-    /// Edits photos that run together, and hands on the pictures that are wanted.
-    fn edit(&mut self, group: &[(Member, Read)]) -> Result<()> {
-        let Some((first, ..)) = group.first() else {
-            return Ok(());
-        };
-        let plan = self.plan;
-        let requests: Vec<_> = group
-            .iter()
-            .map(|(member, read)| {
-                let job = &plan.jobs[member.job].job;
-                let seed = variation_of(&job.options, member.first).seed;
-                let mut request = EditRequest::new(&read.photo, &job.instruction)
-                    .with_variations(member.count)
-                    .with_seed(seed);
-                request.mask = read.mask.as_ref();
-                request
-            })
-            .collect();
-        let pictures = group.iter().map(|(member, ..)| member.count).sum();
-        self.tell(Event::Begin { pictures })?;
-        let options = &plan.jobs[first.job].job.options;
-        let mut steps = self.editor.steps_of(&requests, options)?;
-        for step in &mut steps {
-            let step = step?;
-            let (index, steps) = (step.index, step.steps);
-            self.tell(Event::Step { index, steps })?;
-            self.hear()?;
+        let complete = self.queue.is_complete();
+        // What was made beyond a gap is not lost.
+        for (_, made) in std::mem::take(&mut self.made) {
+            let _ = self.put(made)?;
         }
-        let edited = steps.finish()?;
-        self.hand_on(group, edited)
+        match outcome {
+            // A stop that comes when all is made is none.
+            Err(Error::Stopped) | Ok(()) if complete => Ok(()),
+            Ok(()) => Err(self.all_gone()),
+            Err(error) => Err(error),
+        }
     }
 
-    fn hand_on(&mut self, group: &[(Member, Read)], edited: Vec<Edited>) -> Result<()> {
-        let mut edited = edited.into_iter();
-        for (member, read) in group {
-            let planned = &self.plan.jobs[member.job];
-            for (variation, edited) in member.variations().zip(edited.by_ref()) {
-                if !planned.to_make[variation] {
-                    continue;
+    fn hear(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Begin(pictures) => self.tell(Event::Begin { pictures }),
+            Message::Step { index, steps } => self.tell(Event::Step { index, steps }),
+            Message::Made(index, made) => {
+                self.made.insert(index, made);
+                let mut flow = ControlFlow::Continue(());
+                for index in self.queue.finish(index) {
+                    let made = self.made.remove(&index).expect("it is done");
+                    flow = first_break(flow, self.put(made)?);
                 }
-                let picture = Picture {
-                    job: member.job,
-                    variation,
-                    photo: read.sum.clone(),
-                    edited,
-                };
-                // The writer has given up: its error is told when it is joined.
-                self.write.send(picture).map_err(|_| Error::Stopped)?;
+                stopped(flow)
             }
+            Message::Lost(device, reason) => {
+                self.lost[device] = true;
+                let left = self.queue.devices_left();
+                let device = &self.workers[device].device;
+                let reason = &reason;
+                self.tell(Event::Lost {
+                    device,
+                    reason,
+                    left,
+                })
+            }
+            Message::Broken(error) => Err(error),
+            Message::Ended => Ok(()),
         }
-        Ok(())
     }
 
-    /// Says that a member's pictures cannot be made.
-    fn fail(&mut self, member: Member, reason: &str) -> Result<()> {
-        let failure = failure(&self.plan.jobs[member.job], member.variations(), reason);
-        tell(&mut self.done, self.on_event, Err(failure))
-    }
-
-    /// Tells what has been written meanwhile.
-    fn hear(&mut self) -> Result<()> {
-        while let Ok(one) = self.written.try_recv() {
-            tell(&mut self.done, self.on_event, one)?;
+    /// Puts pictures in their places, and tells of them.
+    fn put(&mut self, made: Vec<Result<Beside, Failure>>) -> Result<ControlFlow<()>> {
+        let mut flow = ControlFlow::Continue(());
+        for one in made {
+            let next = match one {
+                Ok(beside) => {
+                    let made = beside.put(self.manifest)?;
+                    let flow = (self.on_event)(Event::Made(&made));
+                    self.done.made.push(made);
+                    flow
+                }
+                Err(failure) => {
+                    let flow = (self.on_event)(Event::Failed(&failure));
+                    self.done.failures.push(failure);
+                    flow
+                }
+            };
+            flow = first_break(flow, next);
         }
-        Ok(())
+        Ok(flow)
     }
 
     fn tell(&mut self, event: Event<'_>) -> Result<()> {
-        match (self.on_event)(event) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Stopped),
+        stopped((self.on_event)(event))
+    }
+
+    /// Why not all is done.
+    fn all_gone(&self) -> Error {
+        let made = self.done.made.len();
+        let failed: usize = self.done.failures[self.plan.failures.len()..]
+            .iter()
+            .map(|failure| failure.outputs.len())
+            .sum();
+        let left = self.plan.to_make() - made - failed;
+        Error::Device {
+            device: names(self.workers),
+            reason: format!(
+                "none is left that computes; {made} pictures were made, and {left} are still to make: the same command goes on"
+            ),
         }
     }
 }
 
-fn failure(planned: &Planned, variations: impl Iterator<Item = usize>, reason: &str) -> Failure {
-    let outputs = variations
-        .filter(|&variation| planned.to_make[variation])
-        .map(|variation| planned.job.outputs[variation].clone())
-        .collect();
-    Failure::new(&planned.job.place, reason).with_outputs(outputs)
+fn first_break(flow: ControlFlow<()>, next: ControlFlow<()>) -> ControlFlow<()> {
+    if flow.is_break() { flow } else { next }
 }
 
-fn tell(done: &mut Done, on_event: OnEvent<'_>, one: Written) -> Result<()> {
-    let flow = match one {
-        Ok(made) => {
-            let flow = on_event(Event::Made(&made));
-            done.made.push(made);
-            flow
-        }
-        Err(failure) => {
-            let flow = on_event(Event::Failed(&failure));
-            done.failures.push(failure);
-            flow
-        }
-    };
+fn stopped(flow: ControlFlow<()>) -> Result<()> {
     match flow {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Stopped),

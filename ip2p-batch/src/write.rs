@@ -2,17 +2,17 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::Arc;
 
 use ip2p::{Edited, Error, PhotoFile, Result};
 
 use crate::jobs::Failure;
 use crate::manifest::{Made, Manifest, fingerprint};
 use crate::plan::{Plan, Planned};
-use crate::run::Written;
 use crate::shard::Shard;
 
 /// A picture that is to be written.
+#[derive(Debug)]
 pub(crate) struct Picture {
     /// The index of its job.
     pub(crate) job: usize,
@@ -23,6 +23,7 @@ pub(crate) struct Picture {
 }
 
 /// A folder, within that of the results, for what is not finished: what a kill leaves there the next run takes away.
+#[derive(Debug)]
 pub(crate) struct Staging(PathBuf);
 
 impl Staging {
@@ -34,6 +35,10 @@ impl Staging {
         fs::create_dir_all(&path).map_err(|error| Error::io(&path, error))?;
         Ok(Self(path))
     }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
 impl Drop for Staging {
@@ -43,88 +48,95 @@ impl Drop for Staging {
     }
 }
 
-/// Writes pictures and the manifest.
-pub(crate) struct Writer<'a> {
-    jobs: &'a [Planned],
+/// Writes a device's pictures beside their places.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    plan: Arc<Plan>,
     /// As the file system knows it.
     folder: PathBuf,
-    staging: &'a Path,
-    manifest: &'a mut Manifest,
-    device: Option<&'a str>,
+    staging: PathBuf,
+    /// The index of the device: each writes files of its own.
+    of: usize,
+    /// What the pictures' records call the devices.
+    device: Option<String>,
 }
 
-impl<'a> Writer<'a> {
+impl Writer {
     pub(crate) fn new(
-        plan: &'a Plan,
-        staging: &'a Staging,
-        manifest: &'a mut Manifest,
-        device: Option<&'a str>,
+        plan: &Arc<Plan>,
+        staging: &Staging,
+        of: usize,
+        device: Option<String>,
     ) -> Result<Self> {
         let folder =
             fs::canonicalize(&plan.folder).map_err(|error| Error::io(&plan.folder, error))?;
         Ok(Self {
-            jobs: &plan.jobs,
+            plan: Arc::clone(plan),
             folder,
-            staging: &staging.0,
-            manifest,
+            staging: staging.path().to_owned(),
+            of,
             device,
         })
     }
 
-    /// Writes what comes until nothing more does.
+    /// Writes a picture beside its place; or says that its format cannot hold it: it may hold others.
     ///
     /// # Errors
     ///
     /// Those after which it makes no sense to go on: the disk is full, or the folder is gone.
-    pub(crate) fn run(
-        mut self,
-        pictures: &Receiver<Picture>,
-        written: &Sender<Written>,
-    ) -> Result<()> {
-        for picture in pictures {
-            let planned = &self.jobs[picture.job];
-            let output = planned.job.outputs[picture.variation].clone();
-            let one = match self.write(picture, &output) {
-                Ok(made) => Ok(made),
-                // The format cannot hold this picture; it may hold others.
-                Err(error @ Error::Image { .. }) => {
-                    let failure = Failure::new(&planned.job.place, error.with_causes());
-                    Err(failure.with_outputs(vec![output]))
-                }
-                Err(error) => return Err(error),
-            };
-            // Nobody listens after a panic alone.
-            let _ = written.send(one);
+    pub(crate) fn write(&self, picture: Picture) -> Result<Result<Beside, Failure>> {
+        let planned = &self.plan.jobs[picture.job];
+        let output = planned.job.outputs[picture.variation].clone();
+        match self.beside(planned, picture, &output) {
+            Ok(beside) => Ok(Ok(beside)),
+            Err(error @ Error::Image { .. }) => {
+                let failure = Failure::new(&planned.job.place, error.with_causes());
+                Ok(Err(failure.with_outputs(vec![output])))
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
-    /// The picture beside its place, its line, then its name: in this order, see the crate's documentation.
-    fn write(&mut self, picture: Picture, output: &str) -> Result<Made> {
-        let Planned { job, row, .. } = &self.jobs[picture.job];
-        let mut edited = picture.edited;
+    fn beside(&self, planned: &Planned, picture: Picture, output: &str) -> Result<Beside> {
+        let (job, mut edited) = (&planned.job, picture.edited);
         edited.record.input = Some(job.input.to_string_lossy().into_owned());
-        edited.record.device = self.device.map(ToOwned::to_owned);
+        edited.record.device.clone_from(&self.device);
         let place = self.folder.join(output);
-        let parent = place.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
-
         let ending = place.extension().unwrap_or_default().to_string_lossy();
-        let beside = self.staging.join(format!("picture.{ending}"));
+        let name = format!("{}-{}-{}", self.of, picture.job, picture.variation);
+        let file = self.staging.join(format!("{name}.{ending}"));
         let mut warnings = edited.warnings.clone();
-        warnings.extend(edited.save(&beside)?);
+        warnings.extend(edited.save(&file)?);
         let made = Made {
             format: Made::FORMAT,
-            row: row + 1,
+            row: planned.row + 1,
             output: output.to_owned(),
             input: seen_from(&self.folder, &job.input),
             fingerprint: fingerprint(&picture.photo, &edited.record)?,
-            sha256: PhotoFile::open(&beside)?.sha256(),
+            sha256: PhotoFile::open(&file)?.sha256(),
             settings: edited.record,
             warnings,
         };
-        self.manifest.append(&made)?;
-        fs::rename(&beside, &place).map_err(|error| Error::io(&place, error))?;
+        Ok(Beside { made, file, place })
+    }
+}
+
+/// A picture that lies beside its place.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    made: Made,
+    file: PathBuf,
+    place: PathBuf,
+}
+
+impl Beside {
+    /// Its line, then its name: in this order, see the crate's documentation.
+    pub(crate) fn put(self, manifest: &mut Manifest) -> Result<Made> {
+        let Self { made, file, place } = self;
+        let parent = place.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
+        manifest.append(&made)?;
+        fs::rename(&file, &place).map_err(|error| Error::io(&place, error))?;
         sync(parent);
         Ok(made)
     }

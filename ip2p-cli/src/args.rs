@@ -1,9 +1,12 @@
 //! The command line: names, defaults and help.
 
 mod bench;
+#[cfg(feature = "hub")]
+mod hub;
 mod many;
 mod mask;
 mod models;
+mod prompt;
 mod turns;
 
 use std::path::PathBuf;
@@ -14,14 +17,17 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::region::Where;
 use ip2p::{
-    Compat, Detail, FitPolicy, Focus, NoiseKind, Precision, SamplerKind, ScaleCurve, ScheduleKind,
-    TargetSize,
+    Compat, Detail, FitPolicy, Focus, KnownProfile, NoiseKind, Precision, SamplerKind, ScaleCurve,
+    ScheduleKind, TargetSize,
 };
 
 pub(crate) use bench::BenchArgs;
+#[cfg(feature = "hub")]
+pub(crate) use hub::{HubArgs, ModelsArgs, PullArgs, RmArgs};
 pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
+pub(crate) use prompt::PromptArgs;
 pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -55,6 +61,15 @@ pub(crate) enum Command {
     Convert(Box<ConvertArgs>),
     /// Make an editor of a custom model: add what it learnt after its base to an InstructPix2Pix model.
     Merge(Box<MergeArgs>),
+    /// Fetch a model from the hub into the cache that diffusers uses too.
+    #[cfg(feature = "hub")]
+    Pull(PullArgs),
+    /// List the models in the cache: their revisions, sizes, and what they are.
+    #[cfg(feature = "hub")]
+    Models(ModelsArgs),
+    /// Remove a model from the cache.
+    #[cfg(feature = "hub")]
+    Rm(RmArgs),
     /// Train a model, or measure one.
     Train(TrainArgs),
     /// Look at training data.
@@ -133,12 +148,19 @@ pub(crate) struct ChoiceArgs {
 /// What all commands that edit have in common.
 #[derive(Debug, Args)]
 pub(crate) struct SharedArgs {
-    /// The checkpoint: a folder as diffusers writes it, or a single file [default: the small model that comes with ip2p]
+    /// The checkpoint: a folder as diffusers writes it, a single file, or ORG/NAME on the Hugging Face hub, such as timbrooks/instruct-pix2pix [default: the small model that comes with ip2p]
     #[arg(long, value_name = "MODEL", env = "IP2P_MODEL", value_hint = ValueHint::AnyPath)]
     pub(crate) model: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) weights: WeightsArgs,
+
+    /// Take what the checkpoint's files do not say from a known model; ip2p inspect --profiles lists them [default: found by the checkpoint's name]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(KnownProfile::ALL.iter().map(|known| known.name)))]
+    pub(crate) profile: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
 
     /// What the picture should not show.
     #[arg(long, value_name = "TEXT")]
@@ -192,15 +214,15 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Detail>(Detail::ALL.map(Detail::name)))]
     pub(crate) detail: Option<Detail>,
 
-    /// Change the photo only where the sentence acts (auto), at a place ("top left", "right", "centre"), or where both are ("auto left"); with a mask, only where it lets [default: anywhere]
-    #[arg(long = "where", value_name = "auto|PLACE")]
+    /// Change the photo only where the sentence acts (auto), at a place ("top left", "right", "centre"), or where both are ("auto left"); with a mask, only where it lets; attention holds nothing, but guides by the sentence only where the photo attends to its words [default: anywhere]
+    #[arg(long = "where", value_name = "auto|attention|PLACE")]
     pub(crate) region: Option<Where>,
 
     /// What the model looks at where a mask or a place lets only a small part change: that part at full size, or the whole photo [default: region]
     #[arg(long, value_name = "NAME", value_parser = named::<Focus>(Focus::ALL.map(Focus::name)))]
     pub(crate) focus: Option<Focus>,
 
-    /// Where to compute: NAME or NAME:INDEX [default: flex, the CPU]
+    /// Where to compute: NAME or NAME:INDEX; for ip2p batch several, with commas between them [default: flex, the CPU]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
 
@@ -216,9 +238,13 @@ pub(crate) struct SharedArgs {
 /// `ip2p inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint, a folder or a single file, or a picture that ip2p made.
-    #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath)]
-    pub(crate) path: PathBuf,
+    /// A checkpoint, a folder or a single file or ORG/NAME in the cache of the hub, or a picture that ip2p made.
+    #[arg(value_name = "MODEL|IMAGE", value_hint = ValueHint::AnyPath, required_unless_present = "profiles")]
+    pub(crate) path: Option<PathBuf>,
+
+    /// List the models whose conventions are known, with their defaults and licences.
+    #[arg(long, conflicts_with_all = ["path", "weights"])]
+    pub(crate) profiles: bool,
 
     /// List each weight's name, type and shape.
     #[arg(long)]

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use ip2p::{EditOptions, Error, Result};
-use ip2p_batch::{Batch, Defaults, Event, Existing, Failure, Jobs, Made, Plan, write_page};
+use ip2p::{EditOptions, Error, Model, Precision, Result};
+use ip2p_batch::{Batch, Defaults, Event, Existing, Failure, Jobs, Made, Plan, Worker, write_page};
 use serde::Serialize;
 
 use crate::args::BatchArgs;
+use crate::device::{guarded, leave_panics_to_the_batch};
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
 use crate::model::{ModelChoice, open_model};
 use crate::progress::Progress;
@@ -43,7 +44,8 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     let stop = stop_on_ctrl_c();
     let (inputs, defaults) = jobs(args)?;
     let device = device_name(&args.shared);
-    let on_cpu = device.starts_with("flex");
+    let devices: Vec<&str> = device.split(',').map(str::trim).collect();
+    let on_cpu = devices.iter().all(|name| name.starts_with("flex"));
     let batch = Batch::new(Jobs::open(&inputs, &defaults)?, &args.output)
         .with_size(args.batch.unwrap_or(if on_cpu { 1 } else { GPU_BATCH }))
         .with_shard(args.shard.unwrap_or_default())
@@ -52,7 +54,11 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         } else {
             Existing::Refuse
         });
-    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
+    let model = open_model(
+        &ModelChoice::of(&args.shared, None)?,
+        args.report.quiet,
+        &stop,
+    )?;
     let precision = args.shared.precision.unwrap_or_default();
     let progress = Progress::new(args.report.quiet);
     let spinner = progress.spinner("reading");
@@ -66,12 +72,11 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         plan.without_work()
     } else {
         let started = Instant::now();
-        let editor = load(model, &device, precision, progress)?;
+        let workers = workers(&model, &devices, precision, progress)?;
         loading = started.elapsed();
+        leave_panics_to_the_batch();
         let bar = progress.pictures(plan.to_make());
-        let done = plan.run(&editor, Some(&device), &mut |event| {
-            hear(args, &bar, &stop, &event)
-        });
+        let done = plan.run(&workers, &mut |event| hear(args, &bar, &stop, &event));
         bar.finish_and_clear();
         done?
     };
@@ -93,6 +98,27 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         peak_memory_bytes: memory::peak_bytes(),
     };
     finish(args, &report)
+}
+
+/// The devices with the model on each; one that is named twice does two things at a time with the same weights.
+fn workers(
+    model: &Model,
+    devices: &[&str],
+    precision: Precision,
+    progress: Progress,
+) -> Result<Vec<Worker>> {
+    let mut workers: Vec<Worker> = Vec::new();
+    for (index, &device) in devices.iter().enumerate() {
+        let same = devices[..index].iter().position(|&name| name == device);
+        let worker = if let Some(same) = same {
+            workers[same].clone()
+        } else {
+            let load = || load(model.clone(), device, precision, progress);
+            Worker::new(guarded(Some(device), load)?, device)
+        };
+        workers.push(worker);
+    }
+    Ok(workers)
 }
 
 /// What the command line says is to be done: where the photos are, and what holds for all of them.
@@ -147,6 +173,16 @@ fn tell_failure(failure: &Failure) {
     exit::tell(&format!("error: {}: {}", failure.place, failure.reason));
 }
 
+/// One line about a device that is gone.
+fn tell_lost(device: &str, reason: &str, left: usize) {
+    let then = match left {
+        0 => "no device is left".to_owned(),
+        1 => "its photos go to the other device".to_owned(),
+        left => format!("its photos go to the {left} others"),
+    };
+    exit::tell(&format!("error: device {device} is lost: {reason}; {then}"));
+}
+
 /// Shows what happens, and says whether to go on.
 fn hear(
     args: &BatchArgs,
@@ -165,6 +201,12 @@ fn hear(
             bar.inc(failure.outputs.len() as u64);
             bar.suspend(|| tell_failure(failure));
         }
+        // Told even when quiet, as a failure is.
+        Event::Lost {
+            device,
+            reason,
+            left,
+        } => bar.suspend(|| tell_lost(device, reason, *left)),
         _ => {}
     }
     if stop.load(Ordering::Relaxed) {

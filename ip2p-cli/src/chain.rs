@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use ip2p::region::Mask;
 use ip2p::{
-    Compat, EditOptions, EditRecord, Edited, Editor, Error, Model, PhotoFile, Result, Session,
-    Timings, TurnRequest, split_edits,
+    Compat, EditOptions, EditRecord, Edited, Editor, Error, Model, PhotoFile, PromptSyntax, Result,
+    Session, Timings, TurnRequest, split_edits,
 };
 
 use crate::args::EditArgs;
@@ -38,7 +38,9 @@ pub(crate) fn links(args: &EditArgs, record: Option<&EditRecord>) -> Result<Vec<
     let options = options(args, record)?;
     let whole = args.chain.at_once || options.compat != Compat::None || !more.is_empty();
     let sentences = match &args.instruction {
-        Some(sentence) if !whole => apart(sentence, args.report.quiet, AT_ONCE),
+        Some(sentence) if !whole => {
+            apart(sentence, options.prompt_syntax, args.report.quiet, AT_ONCE)
+        }
         sentence => sentence.iter().cloned().chain(more).collect(),
     };
     Ok(in_turn(sentences, &options))
@@ -70,8 +72,13 @@ fn lines(path: &Path) -> Result<Vec<String>> {
 }
 
 /// The edits of a sentence, of which the user is told if there are several, and what else there is to do.
-pub(crate) fn apart(sentence: &str, quiet: bool, hint: &str) -> Vec<String> {
+///
+/// Brackets that mean something hold a sentence together.
+pub(crate) fn apart(sentence: &str, syntax: PromptSyntax, quiet: bool, hint: &str) -> Vec<String> {
     let parts = split_edits(sentence);
+    if syntax != PromptSyntax::Plain && parts.iter().any(|part| has_half_a_bracket(part)) {
+        return vec![sentence.to_owned()];
+    }
     if parts.len() > 1 && !quiet {
         let count = parts.len();
         let parts = parts.join(" | ");
@@ -80,6 +87,24 @@ pub(crate) fn apart(sentence: &str, quiet: bool, hint: &str) -> Vec<String> {
         ));
     }
     parts
+}
+
+/// Whether a bracket is opened and not closed, or the other way round.
+fn has_half_a_bracket(part: &str) -> bool {
+    let mut open = [0, 0];
+    let mut is_escaped = false;
+    for c in part.chars() {
+        match c {
+            _ if is_escaped => {}
+            '(' => open[0] += 1,
+            ')' => open[0] -= 1,
+            '[' => open[1] += 1,
+            ']' => open[1] -= 1,
+            _ => {}
+        }
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    open != [0, 0]
 }
 
 /// Each edit with a seed of its own: those that follow the first.
@@ -175,6 +200,20 @@ mod tests {
         let links = in_turn(vec!["a".into(), "b".into(), "c".into()], &options);
         let seeds: Vec<_> = links.iter().map(|link| link.options.seed).collect();
         assert_eq!(seeds, [u64::MAX, 0, 1]);
+    }
+
+    #[test]
+    fn brackets_that_mean_something_hold_a_sentence_together() {
+        let count = |sentence, syntax| apart(sentence, syntax, true, "").len();
+        let (plain, a1111) = (PromptSyntax::Plain, PromptSyntax::A1111);
+        for (sentence, expected) in [
+            ("make it (snowy:1.3), then add a hat", 2),
+            ("(make it snowy, then add a hat:1.3)", 1),
+            ("make it snowy \\(white, then add a hat", 2),
+        ] {
+            assert_eq!(count(sentence, a1111), expected, "{sentence}");
+            assert_eq!(count(sentence, plain), 2, "{sentence}");
+        }
     }
 
     #[test]

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use ip2p::{Checkpoint, Error, Lora, OpenOptions, Precision, Result, device_by_name};
+use ip2p::{Checkpoint, Error, Lora, OpenOptions, Result, device_by_name};
 use serde::Serialize;
 
 use crate::args::{ConvertArgs, MergeArgs, WriteArgs};
 use crate::lora::LoraFile;
 use crate::progress::Progress;
-use crate::{exit, output};
+use crate::{exit, model, output};
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
     output: &'a Path,
-    precision: Precision,
+    precision: &'static str,
     /// Bytes of weights.
     bytes: u64,
     notes: &'a [String],
@@ -27,18 +27,25 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<()> {
         vae: args.weights.vae.clone(),
         config: args.weights.config.clone(),
     };
-    let checkpoint = Checkpoint::open_with(&args.model, &options)?;
+    let (precision, quiet) = (
+        args.write.precision.unwrap_or_default(),
+        args.write.report.quiet,
+    );
+    let path = model::local(&args.model, precision.source(), quiet, Some(&args.weights))?;
+    let checkpoint = Checkpoint::open_with(path, &options)?;
     write(&with_loras(checkpoint, &args.weights.lora)?, &args.write)
 }
 
 /// Runs `ip2p merge`.
 pub(crate) fn merge(args: &MergeArgs) -> Result<()> {
-    let model = Checkpoint::open(&args.model)?;
-    model.check_kind()?;
-    let (custom, base) = (
-        Checkpoint::open(&args.custom)?,
-        Checkpoint::open(&args.base)?,
+    let (precision, quiet) = (
+        args.write.precision.unwrap_or_default(),
+        args.write.report.quiet,
     );
+    let open = |path| Checkpoint::open(model::local(path, precision.source(), quiet, None)?);
+    let model = open(&args.model)?;
+    model.check_kind()?;
+    let (custom, base) = (open(&args.custom)?, open(&args.base)?);
     let merged = model.with_transplant(&custom, &base, args.strength)?;
     write(&merged, &args.write)
 }
@@ -57,10 +64,10 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
         return Err(Error::io(parent, missing));
     }
     let device = device_by_name(&args.device)?;
-    let precision = args.precision.unwrap_or_default();
+    let format = args.precision.unwrap_or_default();
     let bar = Progress::new(args.report.quiet).bytes("writing");
     let mut bytes = 0;
-    let done = checkpoint.save(path, precision, &device, &mut |at| {
+    let done = checkpoint.save(path, format, &device, &mut |at| {
         bar.set_length(at.total_bytes);
         bar.set_position(at.done_bytes);
         bytes = at.total_bytes;
@@ -76,7 +83,7 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
     if args.report.json {
         return output::json(&Report {
             output: path,
-            precision,
+            precision: format.name(),
             bytes,
             notes,
         });
@@ -84,7 +91,7 @@ fn write(checkpoint: &Checkpoint, args: &WriteArgs) -> Result<()> {
     output::write(|out| {
         writeln!(
             out,
-            "{} ({bytes} bytes of weights in {precision})",
+            "{} ({bytes} bytes of weights in {format})",
             path.display()
         )
     })

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ip2p::region::Where;
 use ip2p::{
     BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
     OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
@@ -90,11 +89,11 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
     let file = PhotoFile::open(&job.input)?;
     let photo = file.decode()?;
     let mask = args.mask.mask(&photo)?;
-    let anywhere = mask.is_none() && first.options.region == Where::default();
+    let anywhere = mask.is_none() && !first.options.region.is_limited();
     args.show.check(!anywhere)?;
     let mut request = EditRequest::new(&photo, &first.instruction).with_variations(job.count);
     request.mask = mask.as_ref();
-    let model = open_model(&job.model, args.report.quiet)?;
+    let model = open_model(&job.model, args.report.quiet, &stop)?;
     for link in &job.links {
         request.instruction = &link.instruction;
         model.check(&request, &link.options)?;
@@ -218,6 +217,8 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
     take_some!(
         options, args, steps, sampler, size, negative, eta, fit, strength
     );
+    take!(options, args.prompt, prompt_syntax);
+    take_some!(options, args.prompt, long_prompt);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;

@@ -13,6 +13,7 @@ pub(crate) const HELP: &str = "Exit codes:
   3    a photo, picture or session cannot be read or written
   4    the checkpoint cannot be loaded
   5    the device cannot do it, or the numbers ran away
+  6    the hub does not have the model, does not give it, or cannot be reached
   130  stopped by Ctrl-C; nothing half-written is left";
 
 /// The code that says which kind of error it was.
@@ -22,6 +23,7 @@ pub(crate) fn code(error: &Error) -> ExitCode {
         Error::Image { .. } | Error::Io { .. } | Error::Session { .. } => 3,
         Error::Checkpoint { .. } | Error::Weights { .. } | Error::Config { .. } => 4,
         Error::Device { .. } | Error::NotFinite { .. } => 5,
+        Error::Hub { .. } => 6,
         Error::Stopped => 130,
         _ => 1,
     })

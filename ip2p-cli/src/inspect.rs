@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
-use ip2p::{CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
+use ip2p::{CheckpointProfile, CheckpointSummary, ComponentSummary, EditRecord, Error, Result};
 
 use crate::args::InspectArgs;
+use crate::model;
 use crate::output::{json, write};
 
 /// How the files of weights end; pictures end otherwise.
@@ -13,20 +14,20 @@ const WEIGHTS: [&str; 6] = ["safetensors", "ckpt", "pt", "pth", "bin", "gguf"];
 
 /// Runs the command: a folder is a checkpoint, a file by its ending a checkpoint or a picture.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let extension = args
-        .path
-        .extension()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if args.path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
-        let summary = ip2p::inspect(&args.path)?;
+    let Some(path) = &args.path else {
+        return crate::profiles::print(args.json);
+    };
+    let path = model::in_cache(path)?;
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if path.is_dir() || WEIGHTS.iter().any(|ending| extension == *ending) {
+        let summary = ip2p::inspect(&path)?;
         if args.json {
             json(&summary)
         } else {
             write(|out| print_checkpoint(out, &summary, args.weights))
         }
     } else {
-        let record = picture(&args.path)?;
+        let record = picture(&path)?;
         if args.json {
             json(&record)
         } else {
@@ -59,16 +60,7 @@ fn print_checkpoint(
     writeln!(out, "name                 {}", profile.name)?;
     writeln!(out, "family               {:?}", profile.family)?;
     writeln!(out, "prediction           {:?}", profile.prediction)?;
-    let betas = (
-        profile.beta_start,
-        profile.beta_end,
-        profile.train_timesteps,
-    );
-    writeln!(
-        out,
-        "betas                {:?}, {} to {} in {} timesteps",
-        profile.beta_schedule, betas.0, betas.1, betas.2
-    )?;
+    print_noise(out, profile)?;
     writeln!(
         out,
         "latents scaled by    {}, the source image's by {}",
@@ -76,8 +68,8 @@ fn print_checkpoint(
     )?;
     writeln!(
         out,
-        "guidance             {:?}, null text {:?}",
-        profile.guidance, profile.null_text
+        "guidance             {:?}, null text {:?}, text state {:?}",
+        profile.guidance, profile.null_text, profile.text_state
     )?;
     writeln!(
         out,
@@ -88,6 +80,9 @@ fn print_checkpoint(
         profile.text_scale,
         profile.image_scale
     )?;
+    if !profile.suffix.is_empty() {
+        writeln!(out, "after every sentence {:?}", profile.suffix)?;
+    }
     for component in &summary.components {
         print_component(out, component, weights)?;
     }
@@ -95,6 +90,22 @@ fn print_checkpoint(
         writeln!(out, "\nnote: {note}")?;
     }
     Ok(())
+}
+
+/// The noise of the training: its betas, or its range where it had none.
+fn print_noise(out: &mut dyn Write, profile: &CheckpointProfile) -> std::io::Result<()> {
+    match profile.edm {
+        None => writeln!(
+            out,
+            "betas                {:?}, {} to {} in {} timesteps",
+            profile.beta_schedule, profile.beta_start, profile.beta_end, profile.train_timesteps
+        ),
+        Some(edm) => writeln!(
+            out,
+            "noise without betas  sigma {} to {}, of latents {}",
+            edm.sigma_min, edm.sigma_max, edm.sigma_data
+        ),
+    }
 }
 
 fn print_component(

@@ -6,18 +6,24 @@ mod bench;
 mod chain;
 mod convert;
 mod data;
+mod device;
 mod edit;
+mod embedding;
 mod exit;
 mod generate;
+#[cfg(feature = "hub")]
+mod hub;
 mod inspect;
 mod lora;
 mod mask;
 mod memory;
 mod model;
 mod output;
+mod profiles;
 mod progress;
 mod rank;
 mod session;
+mod sheet;
 mod sweep;
 mod threads;
 mod train;
@@ -28,6 +34,7 @@ use clap::Parser;
 use ip2p::Result;
 
 use args::{Cli, Command};
+use device::guarded;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,14 +51,20 @@ fn main() -> ExitCode {
 /// Runs a command.
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Edit(args) => edit::run(&args),
+        Command::Edit(args) => guarded(args.shared.device.as_deref(), || edit::run(&args)),
         Command::Batch(args) => batch::run(&args),
-        Command::Sweep(args) => sweep::run(&args),
-        Command::Session(args) => session::run(&args),
+        Command::Sweep(args) => guarded(args.shared.device.as_deref(), || sweep::run(&args)),
+        Command::Session(args) => guarded(args.shared.device.as_deref(), || session::run(&args)),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => guarded(args.shared.device.as_deref(), || bench::run(&args)),
         Command::Convert(args) => convert::convert(&args),
         Command::Merge(args) => convert::merge(&args),
+        #[cfg(feature = "hub")]
+        Command::Pull(args) => hub::pull(&args),
+        #[cfg(feature = "hub")]
+        Command::Models(args) => hub::models(&args),
+        #[cfg(feature = "hub")]
+        Command::Rm(args) => hub::rm(&args),
         Command::Train(args) => train::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Man { folder } => generate::man(&folder),

@@ -73,8 +73,8 @@ impl ShowMaskArgs {
         for (name, file) in files {
             let Some(file) = file else { continue };
             if !anything_is_said_of_where {
-                let expected = "together with --mask, --mask-box or --where";
-                return Err(Error::setting(name, expected, "it alone"));
+                let expected = "together with --mask, --mask-box, or a --where that holds the rest (auto, a place)";
+                return Err(Error::setting(name, expected, "it without"));
             }
             ip2p::check_output(file)?;
         }

@@ -6,12 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use ip2p::core::Rect;
-use ip2p::io::resize_lanczos;
 use ip2p::region::Mask;
 use ip2p::{
     CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Photo,
-    Prepared, Result, RgbPicture, Size,
+    Prepared, Result, RgbPicture,
 };
 use ip2p_data::{Cell, sheet_of};
 use ip2p_train::pictures::{from_photo, to_photo};
@@ -23,6 +21,7 @@ use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
 use crate::progress::Progress;
 use crate::rank::{Change, Ranked, map, rank};
+use crate::sheet::{scaled, within};
 use crate::{exit, memory};
 
 /// The most cells of a sheet.
@@ -98,7 +97,11 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
     ip2p::check_output(&sheet)?;
     args.best.as_ref().map_or(Ok(()), ip2p::check_output)?;
     let photo = Photo::open(&args.input)?;
-    let model = open_model(&ModelChoice::of(&args.shared, None)?, args.report.quiet)?;
+    let model = open_model(
+        &ModelChoice::of(&args.shared, None)?,
+        args.report.quiet,
+        &stop,
+    )?;
     let grid = Grid::of(args, model.profile())?;
     let mut options = EditOptions::default();
     apply(&mut options, &args.shared);
@@ -331,24 +334,6 @@ impl Sweep<'_> {
     }
 }
 
-/// The size of the same proportions whose longer side is at most `side`.
-fn within(size: Size, side: u32) -> Size {
-    let longer = size.longer();
-    if longer <= side {
-        return size;
-    }
-    let scale = |length: u32| {
-        let scaled = u64::from(length) * u64::from(side) / u64::from(longer);
-        u32::try_from(scaled).map_or(side, |length| length.max(1))
-    };
-    Size::new(scale(size.width), scale(size.height))
-}
-
-fn scaled(picture: &RgbPicture, size: Size) -> RgbPicture {
-    let whole = Rect::of(picture.size());
-    resize_lanczos(picture, whole, size)
-}
-
 fn label(cell: &Done) -> String {
     format!("{}: changes {:.1}%", cell.choice, cell.change * 100.0)
 }
@@ -374,17 +359,5 @@ fn report(cell: &Done) -> CellReport<'_> {
         change: cell.change,
         settings: &cell.record,
         warnings: &cell.warnings,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_keeps_the_proportions() {
-        assert_eq!(within(Size::new(4000, 3000), 400), Size::new(400, 300));
-        assert_eq!(within(Size::new(10, 4000), 400), Size::new(1, 400));
-        assert_eq!(within(Size::new(80, 60), 400), Size::new(80, 60));
     }
 }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use indicatif::ProgressBar;
-use ip2p::{Device, Editor, Error, Result, device_by_name};
+use ip2p::{Device, Editor, Error, Precision, Result, device_by_name};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene::Scenes;
 use ip2p_data::{Phrasing, Source, effect};
@@ -19,6 +19,7 @@ use self::shown::Shown;
 use crate::args::{EvalArgs, TrainArgs, TrainCommand};
 use crate::edit::stop_on_ctrl_c;
 use crate::exit::tell;
+use crate::model;
 
 /// How many broken records are named.
 const SHOWN: usize = 20;
@@ -83,7 +84,8 @@ fn lend(names: &[String], port: u16) -> Result<()> {
 }
 
 fn eval(args: &EvalArgs) -> Result<()> {
-    let editor = Editor::load(&args.model, &device_by_name(&args.device)?)?;
+    let model = model::local(&args.model, Precision::F32, false, None)?;
+    let editor = Editor::load(model, &device_by_name(&args.device)?)?;
     let mut options = EvalOptions::default();
     (options.scenes, options.photos, options.size) = (args.scenes, args.crops, args.size);
     let photos = args

@@ -77,6 +77,14 @@ pub enum Error {
         /// The field, its value, and what was expected.
         reason: String,
     },
+    /// A model cannot be had from the hub, or is not in its cache.
+    #[error("{model}: {reason}")]
+    Hub {
+        /// The model, `ORG/NAME`, with `@REVISION` if one was named.
+        model: String,
+        /// What the hub said or where it failed, and what to do.
+        reason: String,
+    },
     /// The latents are no longer numbers.
     #[error("{what} at step {step} holds NaN or infinite values; {advice}")]
     NotFinite {
@@ -169,6 +177,18 @@ impl Error {
     pub fn config(network: &'static str, reason: impl Into<String>) -> Self {
         Self::Config {
             network,
+            reason: reason.into(),
+        }
+    }
+
+    /// Says why a model cannot be had from the hub.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a call reads better without the ampersand"
+    )]
+    pub fn hub(model: impl ToString, reason: impl Into<String>) -> Self {
+        Self::Hub {
+            model: model.to_string(),
             reason: reason.into(),
         }
     }

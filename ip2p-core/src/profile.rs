@@ -49,6 +49,54 @@ pub enum NullText {
     Zeros,
 }
 
+/// Which state of a text encoder the U-Net attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TextState {
+    /// That after the last layer and the final norm: Stable Diffusion 1, and 2, whose files lack OpenCLIP's last layer.
+    #[default]
+    Last,
+    /// That before the last layer, without the final norm: Stable Diffusion XL, `hidden_states[-2]` in transformers.
+    Penultimate,
+}
+
+/// A training over a continuous range of noise, without betas and timesteps: Karras et al. (2022),
+/// <https://arxiv.org/abs/2206.00364>, table 1, column EDM. The network is told `0.25 · ln sigma`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdmNoise {
+    /// The least noise, above 0.
+    pub sigma_min: f64,
+    /// The most noise.
+    pub sigma_max: f64,
+    /// The deviation that the training took the latents to have.
+    pub sigma_data: f64,
+}
+
+impl EdmNoise {
+    /// Whether there can be such a noise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] that names the first number that cannot be.
+    pub fn check(&self) -> Result<()> {
+        for (name, sigma) in [
+            ("sigma_min", self.sigma_min),
+            ("sigma_data", self.sigma_data),
+        ] {
+            if !(sigma > 0.0 && sigma.is_finite()) {
+                return Err(Error::setting(name, "a number above 0", sigma));
+            }
+        }
+        if !(self.sigma_max > self.sigma_min && self.sigma_max.is_finite()) {
+            let expected = format!("a number above sigma_min, {}", self.sigma_min);
+            return Err(Error::setting("sigma_max", expected, self.sigma_max));
+        }
+        Ok(())
+    }
+}
+
 /// The family of networks that a checkpoint belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +107,8 @@ pub enum ModelFamily {
     Sd1,
     /// Stable Diffusion 2: OpenCLIP ViT-H/14, a context 1024 wide.
     Sd2,
+    /// Stable Diffusion XL: CLIP ViT-L/14 and OpenCLIP ViT-bigG/14 side by side, a context 2048 wide.
+    Sdxl,
     /// A network of the same architecture and another size.
     Custom,
 }
@@ -86,11 +136,18 @@ pub struct CheckpointProfile {
     /// Whether the betas are rescaled so that the last timestep is pure noise; Lin et al. (2023),
     /// <https://arxiv.org/abs/2305.08891>, algorithm 1.
     pub zero_terminal_snr: bool,
+    /// The noise of a training that has no betas, which then count for nothing.
+    pub edm: Option<EdmNoise>,
     /// What the latents are multiplied by for the U-Net, and divided by for the decoder.
     pub scaling_factor: f64,
     /// What the *source image's* latents are multiplied by: 1 for every Stable Diffusion 1 InstructPix2Pix, an
     /// accident of the original training that its weights depend on (`edit_cli.py:103` at `0dffd1e`).
     pub image_latents_scale: f64,
+    /// Whether the autoencoder's numbers outgrow [`f16`](crate::Precision::F16), so that it works in `f32` where the other
+    /// networks work in that.
+    pub upcast_vae: bool,
+    /// Which state of the text encoders is the context.
+    pub text_state: TextState,
     /// How the three branches are combined.
     pub guidance: GuidanceFormula,
     /// What stands for "no sentence".
@@ -105,6 +162,8 @@ pub struct CheckpointProfile {
     pub sampler: SamplerKind,
     /// The longer side of the pictures that it was trained with, in pixels: the size to work at where none is given.
     pub longer_side: u32,
+    /// What stands after every sentence, as it did in the training: empty for most.
+    pub suffix: String,
 }
 
 impl Default for CheckpointProfile {
@@ -118,8 +177,11 @@ impl Default for CheckpointProfile {
             beta_end: 0.012,
             train_timesteps: 1000,
             zero_terminal_snr: false,
+            edm: None,
             scaling_factor: 0.18215,
             image_latents_scale: 1.0,
+            upcast_vae: false,
+            text_state: TextState::Last,
             guidance: GuidanceFormula::Brooks,
             null_text: NullText::EmptySentence,
             text_scale: 7.5,
@@ -127,6 +189,7 @@ impl Default for CheckpointProfile {
             steps: 20,
             sampler: SamplerKind::EulerAncestral,
             longer_side: 512,
+            suffix: String::new(),
         }
     }
 }
@@ -138,6 +201,9 @@ impl CheckpointProfile {
     ///
     /// [`Error::InvalidSetting`] that names the first field that cannot.
     pub fn check(&self) -> Result<()> {
+        if let Some(edm) = &self.edm {
+            edm.check()?;
+        }
         for (name, scale) in [
             ("scaling_factor", self.scaling_factor),
             ("image_latents_scale", self.image_latents_scale),
@@ -186,6 +252,17 @@ mod tests {
                 "image_latents_scale",
                 CheckpointProfile {
                     image_latents_scale: f64::NAN,
+                    ..profile()
+                },
+            ),
+            (
+                "sigma_max",
+                CheckpointProfile {
+                    edm: Some(EdmNoise {
+                        sigma_min: 0.002,
+                        sigma_max: 0.001,
+                        sigma_data: 1.0,
+                    }),
                     ..profile()
                 },
             ),

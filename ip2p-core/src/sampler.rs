@@ -30,11 +30,14 @@ pub enum SamplerKind {
     UniPc,
     /// `lcm`: Luo et al. (2023), <https://arxiv.org/abs/2310.04378>, algorithm 3; for networks distilled so.
     Lcm,
+    /// `tcd`: strategic stochastic sampling, Zheng et al. (2024), <https://arxiv.org/abs/2402.19159>, algorithm 4; for networks
+    /// distilled so.
+    Tcd,
 }
 
 impl SamplerKind {
     /// Every sampler there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::EulerAncestral,
         Self::Euler,
         Self::Heun,
@@ -43,6 +46,7 @@ impl SamplerKind {
         Self::DpmPp2mSde,
         Self::UniPc,
         Self::Lcm,
+        Self::Tcd,
     ];
 
     /// The name, as the command spells it.
@@ -57,6 +61,7 @@ impl SamplerKind {
             Self::DpmPp2mSde => "dpmpp-2m-sde",
             Self::UniPc => "unipc",
             Self::Lcm => "lcm",
+            Self::Tcd => "tcd",
         }
     }
 
@@ -74,13 +79,17 @@ impl SamplerKind {
             Self::DpmPp2m | Self::DpmPp2mSde => "DPMSolverMultistepScheduler",
             Self::UniPc => "UniPCMultistepScheduler",
             Self::Lcm => "LCMScheduler",
+            Self::Tcd => "TCDScheduler",
         }
     }
 
     /// Whether the share of noise that is drawn anew can be set.
     #[must_use]
     pub fn has_eta(self) -> bool {
-        matches!(self, Self::EulerAncestral | Self::Ddim | Self::DpmPp2mSde)
+        matches!(
+            self,
+            Self::EulerAncestral | Self::Ddim | Self::DpmPp2mSde | Self::Tcd
+        )
     }
 
     /// The share of noise that is drawn anew at each step where nothing else is asked for.
@@ -88,6 +97,8 @@ impl SamplerKind {
     pub fn default_eta(self) -> f64 {
         match self {
             Self::EulerAncestral | Self::DpmPp2mSde => 1.0,
+            // The paper's γ, as diffusers has it.
+            Self::Tcd => 0.3,
             _ => 0.0,
         }
     }
@@ -153,7 +164,7 @@ mod tests {
         let error = "euler_a".parse::<SamplerKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "sampler must be one of euler-a, euler, heun, ddim, dpmpp-2m, dpmpp-2m-sde, unipc, lcm, got euler_a"
+            "sampler must be one of euler-a, euler, heun, ddim, dpmpp-2m, dpmpp-2m-sde, unipc, lcm, tcd, got euler_a"
         );
     }
 }

@@ -116,25 +116,56 @@ impl Tokenizer {
     ///
     /// [`Error::Other`] if the vocabulary lacks what the sentence needs.
     pub fn encode(&self, text: &str) -> Result<Encoding> {
+        let tokens = self.tokens(text)?;
+        let kept = tokens.len().min(self.capacity());
+        let truncated = (kept < tokens.len())
+            .then(|| self.decode(&tokens[kept..]))
+            .transpose()?;
+        let kept: Vec<i64> = tokens[..kept].iter().map(|&token| token.into()).collect();
+        Ok(Encoding {
+            ids: self.framed(&kept),
+            truncated,
+        })
+    }
+
+    /// How many tokens of a sentence fit between its start and its end.
+    pub(crate) fn capacity(&self) -> usize {
+        self.max_length - FRAME
+    }
+
+    /// The id of a token of the vocabulary.
+    pub(crate) fn token_id(&self, token: &str) -> Option<i64> {
+        self.inner.token_to_id(token).map(i64::from)
+    }
+
+    /// The tokens of some words, without start and end.
+    pub(crate) fn tokens(&self, text: &str) -> Result<Vec<u32>> {
         let encoded = self
             .inner
             .encode_fast(text, false)
             .map_err(|error| Error::other("cannot tokenize the sentence", error))?;
-        let tokens = encoded.get_ids();
-        let kept = tokens.len().min(self.max_length - FRAME);
-        let truncated = (kept < tokens.len())
-            .then(|| self.decode(&tokens[kept..]))
-            .transpose()?;
-        let mut ids = vec![i64::from(self.pad); self.max_length];
-        ids[0] = i64::from(self.start);
-        ids[kept + 1] = i64::from(self.end);
-        for (id, &token) in ids[1..].iter_mut().zip(&tokens[..kept]) {
-            *id = i64::from(token);
-        }
-        Ok(Encoding { ids, truncated })
+        Ok(encoded.get_ids().to_vec())
     }
 
-    fn decode(&self, ids: &[u32]) -> Result<String> {
+    /// Start, these tokens, end and padding; there are at most [`Self::capacity`] of them.
+    pub(crate) fn framed(&self, tokens: &[i64]) -> Vec<i64> {
+        let mut ids = vec![i64::from(self.pad); self.max_length];
+        ids[0] = i64::from(self.start);
+        ids[tokens.len() + 1] = i64::from(self.end);
+        ids[1..=tokens.len()].copy_from_slice(tokens);
+        ids
+    }
+
+    /// How many of the ids of a sentence are its own, without start, end and padding and what is cut: the first after the start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::encode`].
+    pub fn count(&self, text: &str) -> Result<usize> {
+        Ok(self.tokens(text)?.len().min(self.capacity()))
+    }
+
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String> {
         let text = self
             .inner
             .decode(ids, false)

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ip2p_core::{CheckpointProfile, Error, Precision, Result};
-use ip2p_io::{Checkpoint, Component, Lora, OpenOptions, SaveProgress, WeightsChoice};
+use ip2p_io::{
+    Checkpoint, Component, Lora, OpenOptions, SaveProgress, WeightFormat, WeightsChoice,
+};
 use ip2p_testing::{Golden, device, fixture};
 
 fn tiny() -> Checkpoint {
@@ -31,7 +33,7 @@ fn save(checkpoint: &Checkpoint, output: &Path, precision: Precision) -> Result<
 /// Every number of every network, by canonical names.
 fn numbers(checkpoint: &Checkpoint) -> BTreeMap<String, Vec<f32>> {
     let mut all = BTreeMap::new();
-    for component in Component::ALL {
+    for component in checkpoint.components() {
         let weights = checkpoint.weights(component, Precision::F32).unwrap();
         let training = CheckpointProfile::default();
         let profile = checkpoint.profile(&training).unwrap();
@@ -143,6 +145,57 @@ fn halves_are_written_rounded_to_nearest() {
             }
         }
     }
+}
+
+#[test]
+fn a_checkpoint_goes_to_gguf_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = numbers(&tiny());
+    // The largest step of each format, as a part of the largest number of a tensor.
+    for (format, step) in [
+        (WeightFormat::F32, 0.0),
+        (WeightFormat::F16, 1.0 / 2048.0),
+        (WeightFormat::Bf16, 1.0 / 256.0),
+        (WeightFormat::Q8_0, 0.6 / 127.0),
+        (WeightFormat::Q4_0, 1.02 / 8.0),
+    ] {
+        let (file, back) = (
+            folder.path().join(format!("{format}.gguf")),
+            folder.path().join(format!("{format}")),
+        );
+        let mut last = SaveProgress::default();
+        let done = tiny().save(&file, format, &device(), &mut |at| last = at);
+        done.unwrap();
+        assert_eq!(last.done_bytes, last.total_bytes);
+        let single = Checkpoint::open(&file).unwrap();
+        let found = numbers(&single);
+        assert!(found.keys().eq(original.keys()));
+        for (name, found) in &found {
+            let own = &original[name];
+            let most = own.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            let differ = |(a, b): (&f32, &f32)| (a - b).abs() > step * most;
+            assert!(!found.iter().zip(own).any(differ), "{format} {name}");
+            let is_bias = name.rsplit('.').next() == Some("bias");
+            let has_one_axis = is_bias || name.contains("norm");
+            assert!(!has_one_axis || found == own, "{format} {name}");
+        }
+        save(&single, &back, Precision::F32).unwrap();
+        let back = Checkpoint::open(&back).unwrap();
+        assert_eq!(numbers(&back), found);
+        assert_eq!(back.config(Component::Vae), tiny().config(Component::Vae));
+        assert_eq!(
+            back.tokenizer().unwrap().encode("make it").unwrap().ids,
+            tiny().tokenizer().unwrap().encode("make it").unwrap().ids
+        );
+    }
+    let summary = Checkpoint::open(folder.path().join("q8_0.gguf")).unwrap();
+    let profile = summary.profile(&CheckpointProfile::default()).unwrap();
+    let summary = summary.summary(Precision::F32, profile).unwrap();
+    let unet = &summary.components[2];
+    assert_eq!(
+        unet.dtypes.keys().collect::<Vec<_>>(),
+        ["F16", "F32", "Q8_0"]
+    );
 }
 
 #[test]
@@ -262,6 +315,8 @@ fn what_is_asked_for_and_is_not_there_is_refused() {
             "tiny-ip2p/unet/diffusion_pytorch_model",
             "is a U-Net in diffusers' names",
         ),
+        ("single/taesd_diffusers", "is a tiny autoencoder alone"),
+        ("single/taesd_encoder", "is one half of a tiny autoencoder"),
         ("lora/loha-merged", "is something else"),
     ] {
         refused(

@@ -193,7 +193,7 @@ fn the_layer_that_a_nan_comes_from_is_named() {
     let unet = model(&golden, "conv");
     let find = |unet: &UNet2DConditionModel| {
         let (x, timestep, context) = inputs(&golden);
-        unet.first_non_finite(x, timestep, context)
+        unet.first_non_finite(x, timestep, context, None)
     };
     assert_eq!(find(&unet), None);
 
@@ -218,8 +218,9 @@ fn an_input_that_is_not_finite_is_named() {
     let golden = Golden::open("unet/conv");
     let unet = model(&golden, "conv");
     let (x, timestep, context) = inputs(&golden);
-    let find =
-        |x: Tensor<4>, context: Tensor<3>| unet.first_non_finite(x, timestep.clone(), context);
+    let find = |x: Tensor<4>, context: Tensor<3>| {
+        unet.first_non_finite(x, timestep.clone(), context, None)
+    };
     let bad = find(x.clone() * f32::INFINITY, context.clone());
     assert_eq!(bad.as_deref(), Some("latents"));
     assert_eq!(find(x, context * f32::NAN).as_deref(), Some("context"));

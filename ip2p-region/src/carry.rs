@@ -36,6 +36,23 @@ type Change = Planes<12>;
 /// # Errors
 ///
 /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) if the plan is for a photo or pictures of another size.
+///
+/// # Examples
+///
+/// ```
+/// use ip2p_core::{FitPolicy, Size, SizeStep, TargetSize};
+/// use ip2p_io::{Photo, RgbPicture, fit};
+/// use ip2p_region::carry;
+///
+/// let size = Size::new(128, 128);
+/// let detail = |at: u32| u8::try_from(at * 7 % 200).expect("a byte");
+/// let photo = Photo::from(RgbPicture::new(size, (0..128 * 128 * 3).map(detail).collect())?);
+/// let plan = FitPolicy::Contain.plan(size, TargetSize::Side(64), SizeStep::default())?;
+/// // What nobody changed stays to the byte, however small the model's picture was.
+/// let small = fit(&photo, &plan)?;
+/// assert_eq!(carry(&small, &small, &plan, &photo)?.rgb(), photo.rgb());
+/// # Ok::<(), ip2p_core::Error>(())
+/// ```
 pub fn carry(
     before: &RgbPicture,
     after: &RgbPicture,

@@ -8,6 +8,21 @@ use ip2p_io::{Photo, RgbPicture};
 use crate::planes::{Planes, Taps};
 
 /// How much each pixel of a picture takes of the edit: 0 keeps the photo's byte, 255 has the edit's.
+///
+/// # Examples
+///
+/// ```
+/// use ip2p_core::{Region, Size};
+/// use ip2p_region::{Mask, Place};
+///
+/// let size = Size::new(8, 4);
+/// let left = Mask::from_region(size, Region { x: 0, y: 0, size: Size::new(4, 4) });
+/// assert_eq!(left.coverage(), 0.5);
+/// assert_eq!(left.union(&left.inverted()).coverage(), 1.0);
+/// let corner = left.intersection(&"top".parse::<Place>()?.mask(size));
+/// assert!(corner.coverage() < 0.5);
+/// # Ok::<(), ip2p_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mask {
     size: Size,

@@ -65,6 +65,18 @@ impl Relevance {
         }
     }
 
+    /// The size of the map.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.map.size
+    }
+
+    /// The changes, row by row from the top, each at least 0: as a share of how much the photo varies.
+    #[must_use]
+    pub fn values(&self) -> Vec<f32> {
+        self.map.values.concat()
+    }
+
     /// Where the edit is; none if it is everywhere, or nothing changes.
     ///
     /// A `bias` is where the sentence says that it is: what lies outside counts for a quarter.

@@ -34,6 +34,9 @@ impl SchedulerConfig {
     /// [`Error::InvalidSetting`] if `steps` is 0 or more than the schedule has timesteps for; [`Error::Config`] if the
     /// config asks for something that this class would do and this crate does not.
     pub fn schedule(&self, sampler: SamplerKind, steps: usize) -> Result<Schedule> {
+        if let Some(edm) = &self.edm {
+            return self.edm_schedule(edm, sampler, steps);
+        }
         self.check_for(sampler)?;
         let noise = self.noise_schedule(sampler)?;
         check_steps(steps, noise.timesteps())?;
@@ -45,7 +48,7 @@ impl SchedulerConfig {
             SamplerKind::DpmPp2m | SamplerKind::DpmPp2mSde | SamplerKind::UniPc => {
                 self.multistep_schedule(sampler, noise, steps)
             }
-            SamplerKind::Lcm => self.lcm_schedule(noise, steps),
+            SamplerKind::Lcm | SamplerKind::Tcd => self.lcm_schedule(sampler, noise, steps),
         }
     }
 
@@ -78,7 +81,10 @@ impl SchedulerConfig {
             let reason = format!("{field} is {value}, only {expected} is supported for {class}");
             Err(Error::config("scheduler", reason))
         };
-        let clips = matches!(sampler, SamplerKind::Heun | SamplerKind::Lcm);
+        let clips = matches!(
+            sampler,
+            SamplerKind::Heun | SamplerKind::Lcm | SamplerKind::Tcd
+        );
         if clips && self.clip_sample == Some(true) {
             return refuse("clip_sample", &true, "false");
         }
@@ -110,7 +116,7 @@ impl SchedulerConfig {
                 profile.zero_terminal_snr = false; // It does not know the field.
                 NoiseSchedule::new(&profile)
             }
-            SamplerKind::Ddim | SamplerKind::Lcm => {
+            SamplerKind::Ddim | SamplerKind::Lcm | SamplerKind::Tcd => {
                 NoiseSchedule::with_terminal_alpha(&profile, NEARLY_ZERO_ALPHA)
             }
             _ => NoiseSchedule::new(&profile),
@@ -236,14 +242,23 @@ impl SchedulerConfig {
             .collect())
     }
 
-    fn lcm_schedule(&self, noise: NoiseSchedule, steps: usize) -> Result<Schedule> {
+    fn lcm_schedule(
+        &self,
+        sampler: SamplerKind,
+        noise: NoiseSchedule,
+        steps: usize,
+    ) -> Result<Schedule> {
         let original = self.original_inference_steps.unwrap_or(lcm::ORIGINAL_STEPS);
-        let timesteps = lcm::timesteps(noise.timesteps(), original, steps)?;
+        let timesteps = lcm::timesteps(sampler, noise.timesteps(), original, steps)?;
         let mut sigmas: Vec<f64> = timesteps
             .into_iter()
             .map(|timestep| noise.sigma(timestep, Interpolation::Linear))
             .collect();
-        sigmas.push(0.0);
+        // TCD's last step goes to timestep 0, LCM's beyond it.
+        sigmas.push(match sampler {
+            SamplerKind::Tcd => noise.sigma_min(),
+            _ => 0.0,
+        });
         let timesteps = Timesteps {
             noise,
             interpolation: Interpolation::Linear,

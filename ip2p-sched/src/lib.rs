@@ -17,11 +17,13 @@
 //!    diffusers'.
 //! 3. The sampler: [`Sampler::new`], or [`SchedulerConfig::sampler`] for diffusers' settings.
 //! 4. [`Schedule::initial_latents`] makes the latents to start from, [`Sampler::begin`] a [`Run`], and each
-//!    [`Run::step`] asks the denoiser: it scales its input by [`c_in`], tells the network [`Schedule::timestep`], mixes the
-//!    branches with [`guide`], and makes the image of what comes out with [`denoised`].
+//!    [`Run::step`] asks the denoiser: it scales its input by [`Preconditioning::c_in`], tells the network
+//!    [`Schedule::timestep`], mixes the branches with [`guide`], and makes the image of what comes out with
+//!    [`Preconditioning::denoised`].
 
 mod denoiser;
 mod diffusers;
+mod edm;
 mod guided;
 mod linspace;
 mod noise_schedule;
@@ -32,7 +34,7 @@ mod scheduler_config;
 mod spacing;
 mod timesteps;
 
-pub use denoiser::{Denoiser, c_in, denoised};
+pub use denoiser::{Denoiser, Preconditioning, c_in, denoised};
 pub use guided::guide;
 pub use ip2p_core::SamplerKind;
 pub use noise_schedule::{Interpolation, NoiseSchedule};

@@ -7,7 +7,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use ip2p_core::{BetaSchedule, CheckpointProfile, Error, Result};
+use ip2p_core::{BetaSchedule, CheckpointProfile, EdmNoise, Error, Result};
 
 use crate::linspace::linspace;
 
@@ -32,10 +32,15 @@ pub enum Interpolation {
 pub struct NoiseSchedule {
     alphas_cumprod: Vec<f64>,
     sigmas: Vec<f64>,
+    /// Whether the training knew every sigma between the ends, and no timesteps.
+    is_continuous: bool,
 }
 
 impl NoiseSchedule {
     /// The noise that a checkpoint of this profile was trained with.
+    ///
+    /// A training over a continuous range ([`EdmNoise`]) has as many timesteps here as the profile says, evenly spaced in the
+    /// logarithm of sigma, which is what its network is told.
     ///
     /// # Errors
     ///
@@ -47,6 +52,9 @@ impl NoiseSchedule {
     /// As [`NoiseSchedule::new`], with another stand-in for ᾱ = 0.
     pub(crate) fn with_terminal_alpha(profile: &CheckpointProfile, terminal: f64) -> Result<Self> {
         check(profile)?;
+        if let Some(edm) = &profile.edm {
+            return Ok(Self::continuous(edm, profile.train_timesteps));
+        }
         let mut alphas: Vec<f32> = betas(profile)?.into_iter().map(|beta| 1.0 - beta).collect();
         if profile.zero_terminal_snr {
             alphas = rescale_zero_terminal_snr(&alphas);
@@ -67,6 +75,7 @@ impl NoiseSchedule {
             Ok(Self {
                 alphas_cumprod,
                 sigmas,
+                is_continuous: false,
             })
         } else {
             Err(Error::setting(
@@ -75,6 +84,29 @@ impl NoiseSchedule {
                 format!("{} to {}", profile.beta_start, profile.beta_end),
             ))
         }
+    }
+
+    fn continuous(edm: &EdmNoise, timesteps: usize) -> Self {
+        let (min, max) = (edm.sigma_min, edm.sigma_max);
+        let mut sigmas: Vec<f64> = linspace(min.ln(), max.ln(), timesteps)
+            .map(f64::exp)
+            .collect();
+        // Without the rounding of a logarithm.
+        sigmas[0] = min;
+        sigmas[timesteps - 1] = max;
+        Self {
+            alphas_cumprod: sigmas
+                .iter()
+                .map(|sigma| 1.0 / (1.0 + sigma * sigma))
+                .collect(),
+            sigmas,
+            is_continuous: true,
+        }
+    }
+
+    /// Whether the training knew every sigma between the ends, and no timesteps.
+    pub(crate) fn is_continuous(&self) -> bool {
+        self.is_continuous
     }
 
     /// ᾱ of each training timestep, falling.
@@ -155,6 +187,9 @@ fn check(profile: &CheckpointProfile) -> Result<()> {
     if !(2..=MAX_TIMESTEPS).contains(&timesteps) {
         let expected = format!("between 2 and {MAX_TIMESTEPS}");
         return Err(Error::setting("train_timesteps", expected, timesteps));
+    }
+    if let Some(edm) = &profile.edm {
+        return edm.check();
     }
     // The cosine schedule has no ends to choose.
     if profile.beta_schedule == BetaSchedule::Cosine {
@@ -306,6 +341,27 @@ mod tests {
         .unwrap();
         assert!(noise.sigmas()[998] > 4096.0);
         assert!(noise.sigmas()[999] > noise.sigmas()[998]);
+    }
+
+    #[test]
+    fn a_continuous_range_is_even_in_the_logarithm() {
+        let noise = NoiseSchedule::new(&CheckpointProfile {
+            edm: Some(EdmNoise {
+                sigma_min: 0.002,
+                sigma_max: 120.0,
+                sigma_data: 1.0,
+            }),
+            ..CheckpointProfile::default()
+        })
+        .unwrap();
+        assert!(noise.is_continuous() && noise.timesteps() == 1000);
+        assert!(noise.sigma_min() == 0.002 && noise.sigma_max() == 120.0);
+        let middle = noise.sigma(499.5, Interpolation::LogLinear);
+        assert!(
+            (middle - (0.002_f64 * 120.0).sqrt()).abs() < 1e-9,
+            "{middle}"
+        );
+        assert!((noise.alphas_cumprod()[0] - 1.0 / (1.0 + 4e-6)).abs() < 1e-12);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::linspace::linspace;
 use crate::noise_schedule::{Interpolation, NoiseSchedule};
 use crate::sampler::lcm;
 use crate::schedule_kind::ScheduleKind;
+use crate::spacing::{Layout, Spacing};
 use crate::timesteps::{Rounding, Timesteps};
 
 /// One step: from one noise level to a lower one.
@@ -79,6 +80,7 @@ impl Schedule {
                 .collect(),
             ScheduleKind::Karras => karras(min, max, steps),
             ScheduleKind::Exponential => exponential(min, max, steps),
+            ScheduleKind::Trailing => trailing(noise, steps)?,
             ScheduleKind::Custom(own) => custom(own, steps)?,
         };
         sigmas.push(0.0);
@@ -87,22 +89,28 @@ impl Schedule {
 
     /// The schedule of `kind` as `sampler` needs it.
     ///
-    /// As [`Schedule::new`], but that LCM's normal schedule is not evenly spaced over the training timesteps: it takes
-    /// the timesteps that the network was distilled at, of which there are 50.
+    /// As [`Schedule::new`], but that LCM's and TCD's normal schedule is not evenly spaced over the training timesteps: it
+    /// takes the timesteps that the network was distilled at, of which there are 50.
     ///
     /// # Errors
     ///
-    /// As [`Schedule::new`], and if LCM is asked for more than 50 steps of the normal schedule.
+    /// As [`Schedule::new`], and if LCM or TCD is asked for more than 50 steps of the normal schedule, or of a training without
+    /// timesteps.
     pub fn for_sampler(
         noise: &NoiseSchedule,
         sampler: SamplerKind,
         kind: &ScheduleKind,
         steps: usize,
     ) -> Result<Self> {
-        if sampler != SamplerKind::Lcm || *kind != ScheduleKind::Normal {
+        let distilled = matches!(sampler, SamplerKind::Lcm | SamplerKind::Tcd);
+        if distilled && noise.is_continuous() {
+            let expected = "another: its steps are timesteps of a training with betas, which this checkpoint's was not";
+            return Err(Error::setting("sampler", expected, sampler));
+        }
+        if !distilled || *kind != ScheduleKind::Normal {
             return Self::new(noise, kind, steps);
         }
-        let timesteps = lcm::timesteps(noise.timesteps(), lcm::ORIGINAL_STEPS, steps)?;
+        let timesteps = lcm::timesteps(sampler, noise.timesteps(), lcm::ORIGINAL_STEPS, steps)?;
         let mut sigmas: Vec<f64> = timesteps
             .into_iter()
             .map(|timestep| noise.sigma(timestep, Interpolation::LogLinear))
@@ -172,10 +180,16 @@ impl Schedule {
         sigmas.chain(last).collect()
     }
 
-    /// The timestep that the network is told for `sigma`; it may be fractional.
+    /// The timestep that the network is told for `sigma`; it may be fractional. Where the training was over a continuous range
+    /// of noise it is `0.25 · ln sigma`.
     #[must_use]
     pub fn timestep(&self, sigma: f64) -> f64 {
         self.timesteps.at(sigma)
+    }
+
+    /// The noise level of a timestep.
+    pub(crate) fn sigma(&self, timestep: f64) -> f64 {
+        self.timesteps.sigma(timestep)
     }
 
     /// What noise of variance 1 is multiplied by to be the latents that the first step expects, as far as the image
@@ -270,6 +284,21 @@ pub(crate) fn exponential(min: f64, max: f64, steps: usize) -> Vec<f64> {
     linspace(max.ln(), min.ln(), steps).map(f64::exp).collect()
 }
 
+/// Sigmas at whole timesteps down from the last, evenly: diffusers' `timestep_spacing="trailing"`.
+fn trailing(noise: &NoiseSchedule, steps: usize) -> Result<Vec<f64>> {
+    let layout = Layout {
+        steps,
+        points: steps,
+        range: noise.timesteps(),
+        train_timesteps: noise.timesteps(),
+        steps_offset: 0,
+    };
+    let timesteps = layout.timesteps(Spacing::Trailing)?.into_iter();
+    Ok(timesteps
+        .map(|timestep| noise.sigma(timestep, Interpolation::LogLinear))
+        .collect())
+}
+
 /// The caller's own sigmas, without a 0 at the end.
 fn custom(own: &[f64], steps: usize) -> Result<Vec<f64>> {
     let sigmas = match own {
@@ -314,6 +343,7 @@ mod tests {
             ScheduleKind::Normal,
             ScheduleKind::Karras,
             ScheduleKind::Exponential,
+            ScheduleKind::Trailing,
         ] {
             let sigmas = Schedule::new(&noise, &kind, 1).unwrap().sigmas();
             assert!((sigmas[0] - noise.sigma_max()).abs() < 1e-9, "{kind}");
@@ -367,18 +397,29 @@ mod tests {
         );
     }
 
-    #[test]
-    fn lcm_walks_down_the_timesteps_it_was_distilled_at() {
-        let schedule =
-            Schedule::for_sampler(&noise(), SamplerKind::Lcm, &ScheduleKind::Normal, 4).unwrap();
-        let timesteps: Vec<f64> = schedule
-            .steps()
-            .iter()
+    fn timesteps(schedule: &Schedule) -> Vec<f64> {
+        let steps = schedule.steps().iter();
+        steps
             .map(|step| schedule.timestep(step.sigma).round())
-            .collect();
-        assert_eq!(timesteps, [999.0, 759.0, 499.0, 259.0]);
-        assert!(
-            Schedule::for_sampler(&noise(), SamplerKind::Lcm, &ScheduleKind::Normal, 51).is_err()
-        );
+            .collect()
+    }
+
+    #[test]
+    fn lcm_and_tcd_walk_down_the_timesteps_they_were_distilled_at() {
+        for sampler in [SamplerKind::Lcm, SamplerKind::Tcd] {
+            let schedule =
+                |steps| Schedule::for_sampler(&noise(), sampler, &ScheduleKind::Normal, steps);
+            let found = timesteps(&schedule(4).unwrap());
+            assert_eq!(found, [999.0, 759.0, 499.0, 259.0]);
+            let error = schedule(51).unwrap_err().to_string();
+            assert!(error.contains(sampler.name()), "{error}");
+        }
+    }
+
+    #[test]
+    fn trailing_timesteps_begin_with_the_last_and_leave_out_the_first() {
+        let schedule = Schedule::new(&noise(), &ScheduleKind::Trailing, 4).unwrap();
+        assert_eq!(timesteps(&schedule), [999.0, 749.0, 499.0, 249.0]);
+        assert_eq!(schedule.sigmas()[4].to_string(), "0");
     }
 }

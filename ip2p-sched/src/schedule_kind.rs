@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the sigmas are spaced.
 ///
-/// Its text form is `normal`, `karras`, `exponential`, or numbers with commas between them: sigmas of the caller's own.
+/// Its text form is `normal`, `karras`, `exponential`, `trailing`, or numbers with commas between them: sigmas of the caller's own.
 ///
 /// ```
 /// use ip2p_sched::ScheduleKind;
@@ -28,13 +28,21 @@ pub enum ScheduleKind {
     Karras,
     /// Evenly in the logarithm of sigma.
     Exponential,
+    /// Evenly down from the last training timestep and never at the first, for networks distilled to a few steps; Lin et al.
+    /// (2023), <https://arxiv.org/abs/2305.08891>, table 2.
+    Trailing,
     /// The caller's own sigmas, falling; a 0 at the end may be left out.
     Custom(Vec<f64>),
 }
 
 impl ScheduleKind {
     /// The schedules that have a name.
-    pub const NAMED: [Self; 3] = [Self::Normal, Self::Karras, Self::Exponential];
+    pub const NAMED: [Self; 4] = [
+        Self::Normal,
+        Self::Karras,
+        Self::Exponential,
+        Self::Trailing,
+    ];
 
     /// The number of steps, if the schedule itself says so: a list of the caller's own does.
     #[must_use]
@@ -52,6 +60,7 @@ impl fmt::Display for ScheduleKind {
             Self::Normal => f.write_str("normal"),
             Self::Karras => f.write_str("karras"),
             Self::Exponential => f.write_str("exponential"),
+            Self::Trailing => f.write_str("trailing"),
             Self::Custom(sigmas) => {
                 let sigmas: Vec<String> = sigmas.iter().map(f64::to_string).collect();
                 f.write_str(&sigmas.join(","))
@@ -73,7 +82,8 @@ impl FromStr for ScheduleKind {
         let numbers = text.split(',').map(|sigma| sigma.trim().parse::<f64>());
         let sigmas: Result<Vec<f64>, _> = numbers.collect();
         sigmas.map(Self::Custom).map_err(|_| {
-            let expected = "normal, karras, exponential, or sigmas with commas between them";
+            let expected =
+                "normal, karras, exponential, trailing, or sigmas with commas between them";
             Error::setting("schedule", expected, text)
         })
     }
@@ -112,7 +122,7 @@ mod tests {
         let error = "kerras".parse::<ScheduleKind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "schedule must be normal, karras, exponential, or sigmas with commas between them, got kerras"
+            "schedule must be normal, karras, exponential, trailing, or sigmas with commas between them, got kerras"
         );
     }
 }

@@ -12,13 +12,14 @@ use ip2p_core::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::edm::EdmConfig;
 use crate::spacing::Spacing;
 
 /// Fields that change nothing here.
 const WITHOUT_EFFECT: &[&str] = &[
     // Of PNDM alone.
     "skip_prk_steps",
-    // DDIM is made with `set_alpha_to_one=False`; LCM never steps below timestep 0.
+    // DDIM is made with `set_alpha_to_one=False`; LCM and TCD never step below timestep 0.
     "set_alpha_to_one",
     // The sampler's name chooses it.
     "algorithm_type",
@@ -103,6 +104,8 @@ pub struct SchedulerConfig {
     pub(crate) clip_sample: Option<bool>,
     pub(crate) original_inference_steps: Option<usize>,
     pub(crate) timestep_scaling: Option<f64>,
+    /// What only schedulers without betas have.
+    pub(crate) edm: Option<EdmConfig>,
 }
 
 impl SchedulerConfig {
@@ -118,8 +121,10 @@ impl SchedulerConfig {
         // Python writes infinities that JSON does not have: DPMSolverMultistepScheduler's `lambda_min_clipped`.
         let mut fields = Fields::parse("scheduler", &text.replace("-Infinity", "null"))?;
         refuse_what_is_not_done(&mut fields)?;
+        let class_name: Option<String> = fields.take("_class_name")?;
         let config = Self {
-            class_name: fields.take("_class_name")?,
+            edm: EdmConfig::take(class_name.as_deref(), &mut fields)?,
+            class_name,
             num_train_timesteps: fields.take("num_train_timesteps")?,
             beta_start: fields.take("beta_start")?,
             beta_end: fields.take("beta_end")?,
@@ -164,19 +169,20 @@ impl SchedulerConfig {
     }
 
     /// Takes over into `profile` what the file says of the training: betas, number of timesteps, prediction, and
-    /// whether the betas were rescaled to a zero terminal SNR.
+    /// whether the betas were rescaled to a zero terminal SNR; or the range of a noise without betas.
     ///
     /// What the file leaves out is set to the default of diffusers' schedulers.
     pub fn apply_to(&self, profile: &mut CheckpointProfile) {
         let sampler = self.sampler_kind().unwrap_or_default();
         self.apply_as(sampler, profile);
+        self.apply_edm(profile);
     }
 
     /// As [`SchedulerConfig::apply_to`], with the defaults of `sampler`'s class.
     pub(crate) fn apply_as(&self, sampler: SamplerKind, profile: &mut CheckpointProfile) {
         let (start, end, schedule) = match sampler {
             SamplerKind::Heun => (0.00085, 0.012, BetaSchedule::Linear),
-            SamplerKind::Lcm => (0.00085, 0.012, BetaSchedule::ScaledLinear),
+            SamplerKind::Lcm | SamplerKind::Tcd => (0.00085, 0.012, BetaSchedule::ScaledLinear),
             _ => (0.0001, 0.02, BetaSchedule::Linear),
         };
         profile.beta_start = self.beta_start.unwrap_or(start);
@@ -190,9 +196,11 @@ impl SchedulerConfig {
     fn check(&self) -> Result<()> {
         if let Some(class) = self.class_name()
             && (class.starts_with("EDM") || class.starts_with("Flow"))
+            && self.edm.is_none()
         {
-            let reason =
-                format!("_class_name is {class}, expected a scheduler of noise with betas");
+            let reason = format!(
+                "_class_name is {class}, expected a scheduler of noise with betas, or EDMEulerScheduler"
+            );
             return Err(Error::config("scheduler", reason));
         }
         if self.use_karras_sigmas == Some(true) && self.use_exponential_sigmas == Some(true) {
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn schedulers_of_another_kind_of_noise_are_refused() {
-        for class in ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"] {
+        for class in ["EDMHeunScheduler", "FlowMatchEulerDiscreteScheduler"] {
             let error = read(&format!(r#""_class_name": "{class}""#)).unwrap_err();
             assert!(error.to_string().contains(class), "{error}");
         }

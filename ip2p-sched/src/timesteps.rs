@@ -25,7 +25,16 @@ pub(crate) enum Rounding {
 const WHOLE: f64 = 1e-6;
 
 impl Timesteps {
+    /// The noise level of a timestep.
+    pub(crate) fn sigma(&self, timestep: f64) -> f64 {
+        self.noise.sigma(timestep, self.interpolation)
+    }
+
     pub(crate) fn at(&self, sigma: f64) -> f64 {
+        if self.noise.is_continuous() {
+            // `c_noise`; Karras et al. (2022), <https://arxiv.org/abs/2206.00364>, table 1.
+            return 0.25 * sigma.max(f64::MIN_POSITIVE).ln();
+        }
         let timestep = self.noise.timestep(sigma, self.interpolation);
         match self.rounding {
             Rounding::None => timestep,

@@ -102,8 +102,8 @@ fn with_eta(sampler: Sampler, case: &Value) -> Sampler {
 
 /// Every recorded case of the diffusers scheduler that `kind` is.
 fn equals_diffusers(kind: SamplerKind) {
-    use SamplerKind::{Ddim, DpmPp2m, DpmPp2mSde, Lcm, UniPc};
-    let variance_preserving = matches!(kind, Ddim | DpmPp2m | DpmPp2mSde | Lcm | UniPc);
+    use SamplerKind::{Ddim, DpmPp2m, DpmPp2mSde, Lcm, Tcd, UniPc};
+    let variance_preserving = matches!(kind, Ddim | DpmPp2m | DpmPp2mSde | Lcm | Tcd | UniPc);
     let reference_scale = |sigma| {
         if variance_preserving {
             c_in(sigma)
@@ -173,6 +173,11 @@ fn unipc_equals_diffusers() {
 #[test]
 fn lcm_equals_diffusers() {
     equals_diffusers(SamplerKind::Lcm);
+}
+
+#[test]
+fn tcd_equals_diffusers() {
+    equals_diffusers(SamplerKind::Tcd);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What holds for every schedule, step and guidance.
 
+use std::ops::RangeInclusive;
+
 use burn::tensor::{Device, Distribution, Tensor};
-use ip2p_core::{BetaSchedule, CheckpointProfile};
+use ip2p_core::{BetaSchedule, CheckpointProfile, EdmNoise};
 use ip2p_sched::{
     NoiseSchedule, Sampler, SamplerKind, Schedule, ScheduleKind, SchedulerConfig, ancestral_step,
 };
@@ -13,12 +15,20 @@ fn profiles() -> impl Strategy<Value = CheckpointProfile> {
         Just(BetaSchedule::ScaledLinear),
         Just(BetaSchedule::Cosine),
     ];
-    (betas, 1e-4..2e-3, 5e-3..3e-2, any::<bool>()).prop_map(
-        |(beta_schedule, beta_start, beta_end, zero_terminal_snr)| CheckpointProfile {
+    let edm = (1e-3..0.1, 1.0..200.0, 0.3..2.0);
+    let edm = edm.prop_map(|(sigma_min, sigma_max, sigma_data)| EdmNoise {
+        sigma_min,
+        sigma_max,
+        sigma_data,
+    });
+    let edm = prop::option::weighted(0.3, edm);
+    (betas, 1e-4..2e-3, 5e-3..3e-2, any::<bool>(), edm).prop_map(
+        |(beta_schedule, beta_start, beta_end, zero_terminal_snr, edm)| CheckpointProfile {
             beta_schedule,
             beta_start,
             beta_end,
             zero_terminal_snr,
+            edm,
             ..CheckpointProfile::default()
         },
     )
@@ -51,6 +61,11 @@ fn configs() -> impl Strategy<Value = String> {
     )
 }
 
+/// A number that a sigma may be, and some that it may not.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-4..200.0, -1.0..1.0, Just(0.0), Just(1e300), Just(1e-300)]
+}
+
 /// The fields of a config that hold a number.
 const NUMBERS: [&str; 9] = [
     "num_train_timesteps",
@@ -75,7 +90,14 @@ fn numbers() -> impl Strategy<Value = serde_json::Value> {
     ]
 }
 
-fn assert_falls(schedule: &Schedule) -> Result<(), TestCaseError> {
+/// The timesteps of any training with betas.
+const TIMESTEPS: RangeInclusive<f64> = 0.0..=1e5;
+
+/// A quarter of the logarithm of any sigma that there is.
+const LOGARITHMS: RangeInclusive<f64> = -200.0..=200.0;
+
+/// `told` is what a network of the training may be told.
+fn assert_falls(schedule: &Schedule, told: &RangeInclusive<f64>) -> Result<(), TestCaseError> {
     let sigmas: Vec<f64> = schedule.steps().iter().map(|step| step.sigma).collect();
     prop_assert!(sigmas.iter().all(|sigma| sigma.is_finite() && *sigma > 0.0));
     prop_assert!(
@@ -92,11 +114,7 @@ fn assert_falls(schedule: &Schedule) -> Result<(), TestCaseError> {
         .iter()
         .map(|&sigma| schedule.timestep(sigma))
         .collect();
-    prop_assert!(
-        timesteps
-            .iter()
-            .all(|timestep| (0.0..=1e5).contains(timestep))
-    );
+    prop_assert!(timesteps.iter().all(|timestep| told.contains(timestep)));
     prop_assert!(
         timesteps.windows(2).all(|pair| pair[1] <= pair[0]),
         "{timesteps:?}"
@@ -115,9 +133,27 @@ proptest! {
         let noise = NoiseSchedule::new(&profile).unwrap();
         let schedule = Schedule::new(&noise, &kind, steps).unwrap();
         prop_assert_eq!(schedule.steps().len(), steps);
-        assert_falls(&schedule)?;
+        assert_falls(&schedule, if profile.edm.is_some() { &LOGARITHMS } else { &TIMESTEPS })?;
         let last = schedule.sigmas()[steps];
         prop_assert!(last == 0.0);
+    }
+
+    #[test]
+    fn a_config_without_betas_gives_a_schedule_that_falls_or_an_error(
+        min in number(), max in number(), data in number(), rho in number(), exponential in any::<bool>(),
+        steps in 0..2000_usize,
+    ) {
+        let spacing = if exponential { "exponential" } else { "karras" };
+        let json = serde_json::json!({
+            "_class_name": "EDMEulerScheduler", "sigma_min": min, "sigma_max": max, "sigma_data": data, "rho": rho,
+            "sigma_schedule": spacing,
+        });
+        if let Ok(config) = SchedulerConfig::from_json(&json.to_string())
+            && let Ok(schedule) = config.schedule(SamplerKind::Euler, steps)
+        {
+            prop_assert_eq!(schedule.steps().len(), steps);
+            assert_falls(&schedule, &LOGARITHMS)?;
+        }
     }
 
     #[test]
@@ -128,12 +164,13 @@ proptest! {
         match config.schedule(sampler, steps) {
             Ok(schedule) => {
                 prop_assert_eq!(schedule.steps().len(), steps);
-                assert_falls(&schedule)?;
+                assert_falls(&schedule, &TIMESTEPS)?;
             }
             Err(error) => {
                 prop_assert!(error.to_string().starts_with("steps must be"), "{}", error);
-                // LCM has 50 timesteps; the others run out only near the end.
-                prop_assert!(steps > if sampler == SamplerKind::Lcm { 50 } else { 500 }, "{} {}", steps, error);
+                // LCM and TCD have 50 timesteps; the others run out only near the end.
+                let distilled = matches!(sampler, SamplerKind::Lcm | SamplerKind::Tcd);
+                prop_assert!(steps > if distilled { 50 } else { 500 }, "{} {}", steps, error);
             }
         }
     }
@@ -151,7 +188,7 @@ proptest! {
         }
         if let Ok(config) = SchedulerConfig::from_json(&json.to_string()) {
             if let Ok(schedule) = config.schedule(sampler, steps) {
-                assert_falls(&schedule)?;
+                assert_falls(&schedule, &TIMESTEPS)?;
             }
             let _ = config.sampler(sampler);
         }

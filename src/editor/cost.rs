@@ -11,7 +11,7 @@ use crate::options::EditOptions;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EditCost {
-    /// The text encoder: of the sentence, and of the empty one or the negative prompt.
+    /// The text encoders: of the sentence, and of the empty one or the negative prompt.
     pub text: Cost,
     /// The autoencoder's encoder.
     pub encode: Cost,
@@ -44,7 +44,7 @@ impl Model {
         let settings = self.settings(options)?;
         let (guidance, _) = guidance(&settings);
         let [_, _, height, width] = self.latents_shape(size);
-        let tokens = self.text_encoder.max_position_embeddings;
+        let tokens = self.text.tokens();
         let evaluations = |steps| settings.sampler.evaluations(steps);
         let calls =
             |step| evaluations(settings.steps - step) - evaluations(settings.steps - step - 1);
@@ -54,7 +54,7 @@ impl Model {
             std::iter::repeat_n(once, calls(step)).sum()
         };
         Ok(EditCost {
-            text: self.text_encoder.cost(2, tokens),
+            text: self.text.cost(2),
             encode: (self.vae).encode_cost(count, [size.height as usize, size.width as usize]),
             steps: (settings.first_step()..settings.steps).map(step).collect(),
             decode: self.vae.decode_cost(count, [height, width]),

@@ -1,70 +1,65 @@
 //! From photos and sentences to what the U-Net is conditioned on.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use ip2p_core::{NullText, Result};
-use ip2p_io::{fit, to_tensor};
+use ip2p_io::{LongPrompt, fit, to_tensor};
 
 use super::Editor;
 use super::preview::LatentColours;
 use super::request::EditRequest;
+use super::text::TextStates;
 use super::view::View;
+use super::words::{Prompt, of_one_length};
 use crate::device::dtype;
 use crate::options::EditOptions;
 
-/// A sentence as the text encoder gives it, and what of it was cut.
-struct EncodedText {
-    /// `[1, tokens, width]`.
-    context: Tensor<3>,
-    truncated: Option<String>,
+/// The sentences of a batch, and what stands for none.
+pub(super) struct EncodedTexts {
+    pub(super) cond: TextStates,
+    pub(super) uncond: TextStates,
+    /// Those of each request.
+    pub(super) warnings: Vec<Vec<String>>,
 }
 
 impl Editor {
-    /// The contexts of the requests, one for each variation, and the warnings of each request.
+    /// The sentences of the requests, one for each variation, those without the sentence, and the warnings of each request.
+    ///
+    /// All are of one length.
     pub(super) fn encode_texts(
         &self,
         requests: &[EditRequest<'_>],
         options: &EditOptions,
-    ) -> Result<(Tensor<3>, Tensor<3>, Vec<Vec<String>>)> {
-        let mut contexts = Vec::new();
+    ) -> Result<EncodedTexts> {
+        let negative = self.model.negative(options)?;
+        let encode = |prompt: &Prompt| self.text_encoders.encode(prompt, &self.device);
         let mut warnings = Vec::new();
-        let negative = options
-            .negative
-            .as_deref()
-            .map(|text| self.encode_text(text))
-            .transpose()?;
-        let negative_warning = negative
-            .as_ref()
-            .and_then(|text| cut("negative prompt", text));
+        let mut states = Vec::new();
         for request in requests {
-            let text = self.encode_text(request.instruction)?;
-            warnings.push(
-                cut("instruction", &text)
-                    .into_iter()
-                    .chain(negative_warning.clone())
-                    .collect(),
-            );
-            contexts.extend(vec![text.context; request.variations]);
+            let sentence = self.model.instruction(request.instruction, options)?;
+            let both: Vec<_> = [Some(&sentence), negative.as_ref()]
+                .into_iter()
+                .flatten()
+                .collect();
+            let cuts = ["instruction", "negative prompt"].into_iter().zip(&both);
+            let cuts = cuts.filter_map(|(what, prompt)| cut(what, prompt));
+            warnings.push(cuts.chain(self.unnamed(&both)).collect());
+            states.push(encode(&sentence));
         }
-        let uncond_context = match (negative, self.model.profile.null_text) {
-            (Some(negative), _) => negative.context,
-            (None, NullText::Zeros) => contexts[0].zeros_like(),
-            (None, _) => self.encode_text("")?.context,
+        let uncond = match (negative, self.model.profile.null_text) {
+            (Some(negative), _) => encode(&negative),
+            (None, NullText::Zeros) => states[0].zeros_like(),
+            (None, _) => encode(&self.model.empty_sentence()?),
         };
-        let batch = contexts.len();
-        Ok((
-            Tensor::cat(contexts, 0),
-            uncond_context.repeat_dim(0, batch),
+        states.push(uncond);
+        let mut states = of_one_length(states, self.model.tokenizer.max_length())?;
+        let uncond = states.pop().expect("just pushed");
+        let states: Vec<_> = (requests.iter().zip(states))
+            .flat_map(|(request, states)| vec![states; request.variations])
+            .collect();
+        Ok(EncodedTexts {
+            uncond: TextStates::batch(vec![uncond; states.len()]),
+            cond: TextStates::batch(states),
             warnings,
-        ))
-    }
-
-    fn encode_text(&self, text: &str) -> Result<EncodedText> {
-        let encoded = self.model.tokenizer.encode(text)?;
-        let shape = [1, encoded.ids.len()];
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(encoded.ids, shape), &self.device);
-        Ok(EncodedText {
-            context: self.text_encoder.forward(ids),
-            truncated: encoded.truncated,
         })
     }
 
@@ -79,8 +74,8 @@ impl Editor {
         let mut all = Vec::new();
         let mut colours = Vec::new();
         for (request, view) in requests.iter().zip(views) {
-            let rgb =
-                to_tensor(&fit(&view.photo, &view.plan)?, &self.device).cast(dtype(self.precision));
+            let rgb = to_tensor(&fit(&view.photo, &view.plan)?, &self.device)
+                .cast(dtype(self.vae_precision));
             let latents = self.vae.encode_with(rgb.clone(), options.vae);
             let scaled = latents.clone() * profile.scaling_factor;
             let colour = LatentColours::new(profile.family, &rgb, &scaled);
@@ -93,9 +88,10 @@ impl Editor {
 }
 
 /// Says which words of a sentence the text encoder did not get.
-fn cut(what: &str, text: &EncodedText) -> Option<String> {
-    let words = text.truncated.as_ref()?;
+fn cut(what: &str, prompt: &Prompt) -> Option<String> {
+    let words = prompt.first.truncated.as_ref()?;
     Some(format!(
-        "the {what} is longer than the text encoder takes; this was cut: \"{words}\""
+        "the {what} is longer than the text encoder takes; this was cut: \"{words}\" (--long-prompt {} takes it whole)",
+        LongPrompt::Chunks
     ))
 }

@@ -96,15 +96,8 @@ impl Locator {
             *sum += value;
         }
         self.count += 1;
-        let maps = self.sums.chunks_exact(each).zip(&self.spreads);
-        self.found = maps
-            .zip(&self.biases)
-            .map(|((sums, spread), bias)| {
-                // A photo of one colour does not vary at all.
-                let unit = spread.max(f32::MIN_POSITIVE) * self.count as f32;
-                let changes: Vec<f32> = sums.iter().map(|sum| sum / unit).collect();
-                Relevance::new(self.size, &changes).mask(bias.as_ref())
-            })
+        self.found = (0..self.biases.len())
+            .map(|image| self.relevance(image).mask(self.biases[image].as_ref()))
             .collect();
         let weight = |mask: &Option<Mask>| match mask {
             Some(mask) => mask
@@ -122,6 +115,21 @@ impl Locator {
             self.size.width as usize,
         ];
         self.weights = Some(Tensor::from_data(TensorData::new(weights, shape), &device));
+    }
+
+    /// How much the sentence of an image changes each place, as far as is known.
+    ///
+    /// # Panics
+    ///
+    /// If nothing was seen yet.
+    pub(super) fn relevance(&self, image: usize) -> Relevance {
+        assert!(self.count > 0, "something was seen");
+        let each = self.sums.len() / self.biases.len();
+        let sums = &self.sums[image * each..][..each];
+        // A photo of one colour does not vary at all.
+        let unit = self.spreads[image].max(f32::MIN_POSITIVE) * self.count as f32;
+        let changes: Vec<f32> = sums.iter().map(|sum| sum / unit).collect();
+        Relevance::new(self.size, &changes)
     }
 
     /// Where each image may change as far as is known: 1 there and 0 elsewhere, `[batch, 1, height, width]`.
@@ -160,18 +168,25 @@ impl Questions {
         let evaluations: usize = (0..steps).map(|step| guidance.plan(step).len()).sum();
         // Each asks with the sentence and without.
         let count = (evaluations / SHARE / 2).min(MOST_NOISES);
-        let timestep = TIMESTEP * schedule.timesteps() as f64;
         (count > 0).then(|| Self {
+            count,
+            ..Self::one(noise, schedule)
+        })
+    }
+
+    /// One, as the paper has it.
+    pub(super) fn one(noise: NoiseSource, schedule: &NoiseSchedule) -> Self {
+        let timestep = TIMESTEP * schedule.timesteps() as f64;
+        Self {
             noise,
             sigma: schedule.sigma(timestep, Interpolation::LogLinear),
-            count,
-        })
+            count: 1,
+        }
     }
 
     /// Asks them, and settles where the sentences act.
     pub(super) fn ask(mut self, network: &GuidedNetwork<'_>, locator: &mut Locator) -> Result<()> {
-        let masked = network.conditions.masked.as_ref();
-        let masked = masked.expect("where something is sought there is what holds the rest");
+        let masked = network.conditions.sought();
         for _ in 0..self.count {
             let x = masked.latents() + self.noise.next() * self.sigma;
             locator.see(&network.relevance(&x, self.sigma)?);

@@ -1,5 +1,6 @@
 //! The edit: the one place where the crates meet.
 
+mod adapt;
 mod cost;
 mod encode;
 mod locate;
@@ -10,25 +11,28 @@ mod noise;
 mod plan;
 mod prepared;
 mod preview;
+mod relevance;
 mod request;
+mod scope;
 mod steps;
+mod text;
 mod turn;
 mod view;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ip2p_core::{Precision, Result, Size};
 use ip2p_io::{EditRecord, Photo};
-use ip2p_models::clip::CLIPTextModel;
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
 
 pub use cost::EditCost;
-pub use model::{Model, inspect};
+pub use model::{Model, identify, inspect};
 pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
@@ -36,6 +40,7 @@ pub use steps::{Step, Steps};
 pub(crate) use masked::fitted;
 pub(crate) use turn::Latents;
 
+use self::text::TextEncoders;
 use crate::options::EditOptions;
 
 /// A loaded checkpoint that edits photos.
@@ -56,12 +61,14 @@ use crate::options::EditOptions;
 #[derive(Debug)]
 pub struct Editor {
     model: Model,
-    text_encoder: CLIPTextModel,
+    text_encoders: TextEncoders,
     vae: Autoencoder,
     unet: UNet2DConditionModel,
     fingerprint: String,
     device: Device,
     precision: Precision,
+    /// That of the autoencoder, which may need another.
+    vae_precision: Precision,
 }
 
 /// An edited photo.
@@ -180,6 +187,27 @@ impl Editor {
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether the device still computes: a device of another machine may be gone, or one may have broken down.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`](ip2p_core::Error::Device) if what it gives is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Where the backend does: most do if the device is gone.
+    pub fn check_device(&self) -> Result<()> {
+        let ones = Tensor::<2>::ones([8, 8], &self.device);
+        let sum = ones.clone().matmul(ones).sum().into_scalar::<f32>();
+        if (sum - 512.0).abs() < 0.5 {
+            return Ok(());
+        }
+        Err(ip2p_core::Error::Device {
+            device: format!("{:?}", self.device),
+            reason: format!("computes 8 x 8 x 8 as {sum}"),
+        })
     }
 
     /// The number format of the networks.

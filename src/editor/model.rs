@@ -6,16 +6,16 @@ use std::path::Path;
 use burn::tensor::Device;
 use ip2p_core::{CheckpointProfile, FitPlan, Precision, Result, Size, SizeStep};
 use ip2p_io::{
-    Checkpoint, CheckpointSummary, Component, EditRecord, LoadProgress, Lora, LoraRecord,
-    OpenOptions, Tokenizer, WeightsChoice,
+    Checkpoint, CheckpointSummary, Component, EditRecord, Embeddings, LoadProgress, Lora,
+    LoraRecord, ModelKind, OpenOptions, Tokenizer, WeightsChoice,
 };
-use ip2p_models::clip::CLIPTextConfig;
 use ip2p_models::unet::UNet2DConditionConfig;
 use ip2p_models::vae::AutoencoderConfig;
 use ip2p_region::Mask;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
 use super::request::check_words;
+use super::text::{TextConfig, TextEncoders};
 use super::view::planned;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
@@ -32,6 +32,17 @@ pub fn inspect(folder: impl AsRef<Path>) -> Result<CheckpointSummary> {
     let checkpoint = Checkpoint::open(folder)?;
     let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
     checkpoint.summary(Precision::F32, profile(&checkpoint, &scheduler)?)
+}
+
+/// What a checkpoint is, from its small files: its weights need not be there.
+///
+/// # Errors
+///
+/// Those of [`Model::open`] that concern configs, but not that it is an InstructPix2Pix model.
+pub fn identify(folder: impl AsRef<Path>) -> Result<(ModelKind, CheckpointProfile)> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
+    Ok((checkpoint.kind()?, profile(&checkpoint, &scheduler)?))
 }
 
 /// The conventions that a checkpoint's files tell.
@@ -62,14 +73,22 @@ fn profile(checkpoint: &Checkpoint, scheduler: &SchedulerConfig) -> Result<Check
 /// ```
 #[derive(Debug, Clone)]
 pub struct Model {
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     pub(super) tokenizer: Tokenizer,
-    pub(super) text_encoder: CLIPTextConfig,
+    pub(super) embeddings: Embeddings,
+    /// That of the second text encoder, if there is one, and the embeddings' vectors for it.
+    pub(super) tokenizer_2: Option<Tokenizer>,
+    pub(super) embeddings_2: Option<Embeddings>,
+    pub(super) text: TextConfig,
     pub(super) vae: AutoencoderConfig,
     pub(super) unet: UNet2DConditionConfig,
     pub(super) scheduler: SchedulerConfig,
     pub(super) profile: CheckpointProfile,
+    /// The known model whose conventions were asked for.
+    pub(super) known: Option<&'static str>,
     pub(super) size_step: SizeStep,
+    /// Where it came from, if its folder does not say it.
+    source: Option<String>,
 }
 
 impl Model {
@@ -104,15 +123,21 @@ impl Model {
         let scheduler = SchedulerConfig::from_json(checkpoint.scheduler_config())?;
         let profile = profile(&checkpoint, &scheduler)?;
         NoiseSchedule::new(&profile)?;
+        let text = TextConfig::read(&checkpoint, &unet)?;
         Ok(Self {
             tokenizer: checkpoint.tokenizer()?,
-            text_encoder: CLIPTextConfig::from_json(checkpoint.config(Component::TextEncoder))?,
+            embeddings: Embeddings::new(text.first.vocab_size),
+            tokenizer_2: checkpoint.tokenizer_2()?,
+            embeddings_2: (text.second.as_ref()).map(|second| Embeddings::new(second.vocab_size)),
+            text,
+            known: None,
             size_step: SizeStep::new(vae.vae_scale_factor(), unet.levels.len())?,
             vae,
             unet,
             scheduler,
             profile,
             checkpoint,
+            source: None,
         })
     }
 
@@ -137,6 +162,7 @@ impl Model {
         profile.check()?;
         NoiseSchedule::new(&profile)?;
         self.profile = profile;
+        self.known = None;
         Ok(self)
     }
 
@@ -180,6 +206,18 @@ impl Model {
         self.checkpoint.loras().iter().map(record).collect()
     }
 
+    /// The file that the autoencoder is taken from, if it is not the checkpoint's own.
+    #[must_use]
+    pub fn vae_path(&self) -> Option<&Path> {
+        self.checkpoint.vae_path()
+    }
+
+    /// The folder that the configs and the tokenizer are taken from, if they are not the checkpoint's own.
+    #[must_use]
+    pub fn config_path(&self) -> Option<&Path> {
+        self.checkpoint.config_path()
+    }
+
     /// The checkpoint's conventions.
     #[must_use]
     pub fn profile(&self) -> &CheckpointProfile {
@@ -198,6 +236,21 @@ impl Model {
         self.checkpoint.folder()
     }
 
+    /// Names where it came from better than its folder does, such as `ORG/NAME@COMMIT` of a model on the hub: the records of
+    /// edits say this and not the folder.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Where it came from: what [`Self::with_source`] named, or its folder or file.
+    #[must_use]
+    pub fn source(&self) -> Option<String> {
+        let folder = || Some(self.folder()?.to_string_lossy().into_owned());
+        self.source.clone().or_else(folder)
+    }
+
     /// What the sides of the pictures that it works on are multiples of.
     #[must_use]
     pub fn size_step(&self) -> SizeStep {
@@ -209,10 +262,10 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::InvalidSetting`](ip2p_core::Error::InvalidSetting) that names the first option that does not, or says
-    /// that the sentence is empty or the photo of a size that the options do not allow.
+    /// that the sentence is empty or not of its syntax, or the photo of a size that the options do not allow.
     pub fn check(&self, request: &EditRequest<'_>, options: &EditOptions) -> Result<()> {
         request.plan(&self.settings(options)?, self.size_step)?;
-        Ok(())
+        self.check_prompts(request.instruction, options)
     }
 
     /// The checkpoint's fingerprint: [`Checkpoint::fingerprint`].
@@ -242,6 +295,7 @@ impl Model {
     ) -> Result<EditRecord> {
         let settings = self.settings(options)?;
         check_words(instruction, 1)?;
+        self.check_prompts(instruction, options)?;
         let (_, _, plan) = planned(photo, mask, &settings, self.size_step)?;
         let mask = mask.map(|mask| mask.resized(photo));
         let done = Done {
@@ -291,21 +345,27 @@ impl Model {
     ) -> Result<Editor> {
         check_precision(device, precision)?;
         let Self { checkpoint, .. } = &self;
-        let text_encoder = self.text_encoder.init(device);
-        let (text_encoder, _) =
-            checkpoint.load(text_encoder, Component::TextEncoder, precision, progress)?;
+        let state = self.profile.text_state;
+        let text_encoders =
+            TextEncoders::load(&self.text, state, checkpoint, device, precision, progress)?;
+        let text_encoders = text_encoders.with_words(&self, device);
         let vae = self.vae.init(device);
-        let (vae, _) = checkpoint.load(vae, Component::Vae, precision, progress)?;
+        let vae_precision = match precision {
+            Precision::F16 if self.profile.upcast_vae => Precision::F32,
+            precision => precision,
+        };
+        let (vae, _) = checkpoint.load(vae, Component::Vae, vae_precision, progress)?;
         let unet = self.unet.init(device);
         let (unet, _) = checkpoint.load(unet, Component::Unet, precision, progress)?;
         Ok(Editor {
             fingerprint: checkpoint.fingerprint(precision)?,
-            text_encoder,
+            text_encoders,
             vae,
             unet,
             model: self,
             device: device.clone(),
             precision,
+            vae_precision,
         })
     }
 }

@@ -1,12 +1,14 @@
 //! The U-Net under guidance, as the denoiser that samplers ask.
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Branch, Error, Guidance, PlannedBranch, PredictionType, Result};
-use ip2p_models::unet::UNet2DConditionModel;
-use ip2p_sched::{Denoiser, Schedule, c_in, denoised, guide};
+use ip2p_core::{Branch, Error, Guidance, PlannedBranch, Result, Size};
+use ip2p_models::unet::{AddedConditions, TokenAttention, UNet2DConditionModel};
+use ip2p_sched::{Denoiser, Preconditioning, Schedule, guide};
 
 use super::locate::Locator;
 use super::masked::Masked;
+use super::scope::Scope;
+use super::text::TextStates;
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
@@ -16,13 +18,67 @@ pub(crate) struct Conditions {
     pub(crate) context: Tensor<3>,
     /// The empty sentence or the negative one, for each image: `[batch, tokens, width]`.
     pub(crate) uncond_context: Tensor<3>,
+    /// What goes with the time, if the network takes that.
+    pub(crate) added: Option<Added>,
     /// The photos: `[batch, channels, height, width]` of the latents.
     pub(crate) image_latents: Tensor<4>,
     /// Where the photos may change, if not everywhere.
     pub(crate) masked: Option<Masked>,
 }
 
+/// What Stable Diffusion XL is told beside the time: the pooled states of the sentences, and the pictures' size.
+#[derive(Debug, Clone)]
+pub(crate) struct Added {
+    /// `[batch, width]`.
+    pooled: Tensor<2>,
+    uncond_pooled: Tensor<2>,
+    /// `[batch, 6]`.
+    time_ids: Tensor<2>,
+}
+
+impl Added {
+    /// For pictures of this size, if there are pooled states.
+    ///
+    /// As `StableDiffusionXLInstructPix2PixPipeline` makes it where nothing else is asked for: the photo is said to be of the
+    /// model's own size and whole.
+    pub(crate) fn new(cond: &TextStates, uncond: &TextStates, size: Size) -> Option<Self> {
+        let (pooled, uncond_pooled) = (cond.pooled.clone()?, uncond.pooled.clone()?);
+        let [height, width] = [size.height as f32, size.width as f32];
+        let ids = [height, width, 0.0, 0.0, height, width];
+        let device = pooled.device();
+        let time_ids = Tensor::<1>::from_floats(ids, &device).cast(FloatDType::F32);
+        let [batch, _] = pooled.dims();
+        Some(Self {
+            pooled,
+            uncond_pooled,
+            time_ids: time_ids.unsqueeze::<2>().repeat_dim(0, batch),
+        })
+    }
+}
+
 impl Conditions {
+    /// What the network is told beside the time in these branches, one after the other.
+    fn added(&self, plan: &[PlannedBranch]) -> Option<AddedConditions> {
+        let added = self.added.as_ref()?;
+        let pooled = plan.iter().map(|planned| {
+            if planned.branch.has_text() {
+                added.pooled.clone()
+            } else {
+                added.uncond_pooled.clone()
+            }
+        });
+        Some(AddedConditions {
+            text_embeds: Tensor::cat(pooled.collect(), 0),
+            time_ids: added.time_ids.clone().repeat_dim(0, plan.len()),
+        })
+    }
+
+    /// What holds the rest, of conditions that were prepared to seek where the sentences act.
+    pub(super) fn sought(&self) -> &Masked {
+        let masked = self.masked.as_ref();
+        masked.expect("where something is sought there is what holds the rest")
+    }
+
     fn context(&self, branch: Branch) -> Tensor<3> {
         if branch.has_text() {
             self.context.clone()
@@ -48,7 +104,7 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) conditions: &'a Conditions,
     pub(crate) guidance: &'a Guidance,
     pub(crate) schedule: &'a Schedule,
-    pub(crate) prediction: PredictionType,
+    pub(crate) preconditioning: Preconditioning,
     pub(crate) execution: BranchExecution,
     /// The type that the network computes in.
     pub(crate) dtype: FloatDType,
@@ -56,23 +112,38 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) step: usize,
     /// What looks where the sentence acts, if anything does.
     pub(crate) locator: Option<&'a mut Locator>,
+    /// What makes maps of the scales, if anything does.
+    pub(crate) scope: Option<&'a mut Scope>,
 }
 
 impl Denoiser for GuidedNetwork<'_> {
     fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
-        let plan = self.guidance.plan(self.step);
-        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
-        let outputs = match self.execution {
-            BranchExecution::Batched => self.run(&plan, &scaled, sigma)?,
-            BranchExecution::OneByOne => {
-                let mut outputs = Vec::with_capacity(plan.len());
-                for planned in plan.chunks(1) {
-                    outputs.extend(self.run(planned, &scaled, sigma)?);
-                }
-                outputs
-            }
+        let plan = match &self.scope {
+            Some(_) => Scope::plan(self.guidance, self.step),
+            None => self.guidance.plan(self.step),
         };
-        let denoised = denoised(self.prediction, x, guide(&outputs, self.guidance), sigma)?;
+        let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
+        let mut look = (self.scope.as_deref_mut()).and_then(|scope| scope.look(self.step));
+        let together = match self.execution {
+            BranchExecution::Batched => plan.len(),
+            BranchExecution::OneByOne => 1,
+        };
+        let mut outputs = Vec::with_capacity(plan.len());
+        for (part, planned) in plan.chunks(together).enumerate() {
+            // The branch with the sentence is the first.
+            let look = look.as_mut().filter(|_| part == 0);
+            outputs.extend(self.run(planned, &scaled, sigma, look)?);
+        }
+        let guided = match self.scope.as_deref_mut() {
+            Some(scope) => {
+                if let Some(seen) = look {
+                    scope.see(seen);
+                }
+                scope.guide(&outputs, self.guidance, self.step)
+            }
+            None => guide(&outputs, self.guidance),
+        };
+        let denoised = self.preconditioning.denoised(x, guided, sigma)?;
         let Some(masked) = &self.conditions.masked else {
             return Ok(denoised);
         };
@@ -80,11 +151,16 @@ impl Denoiser for GuidedNetwork<'_> {
             return Ok(masked.hold(denoised, None));
         };
         locator.see(&match of_the_sentence(&outputs) {
-            Some(output) => self::denoised(self.prediction, output.zeros_like(), output, sigma)?,
+            Some(output) => change(self.preconditioning, output, sigma)?,
             None => masked.change(&denoised),
         });
         Ok(masked.hold(denoised, locator.weights()))
     }
+}
+
+/// What a change of the network's output changes in its word on the result, where the noisy latents are the same.
+fn change(preconditioning: Preconditioning, output: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
+    preconditioning.denoised(output.zeros_like(), output, sigma)
 }
 
 /// What the sentence changes in what the network returns, if it was asked with the sentence and without.
@@ -104,12 +180,11 @@ impl GuidedNetwork<'_> {
             branch,
             weight: 0.0,
         };
-        let scaled = (x.clone() * c_in(sigma)).cast(self.dtype);
+        let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let branches = [Branch::TextAndImage, Branch::Image].map(planned);
-        let outputs = self.run(&branches, &scaled, sigma)?;
+        let outputs = self.run(&branches, &scaled, sigma, None)?;
         let output = of_the_sentence(&outputs).expect("both were asked");
-        // The noisy latents are the same in both words.
-        denoised(self.prediction, output.zeros_like(), output, sigma)
+        change(self.preconditioning, output, sigma)
     }
 
     /// Runs these branches as one batch: all images under the first, then all under the second, as the original does.
@@ -118,6 +193,7 @@ impl GuidedNetwork<'_> {
         plan: &[PlannedBranch],
         scaled: &Tensor<4>,
         sigma: f64,
+        look: Option<&mut TokenAttention>,
     ) -> Result<Vec<(PlannedBranch, Tensor<4>)>> {
         let each = |of: &dyn Fn(Branch) -> Tensor<4>| {
             Tensor::cat(plan.iter().map(|p| of(p.branch)).collect(), 0)
@@ -137,11 +213,16 @@ impl GuidedNetwork<'_> {
             self.schedule.timestep(sigma),
             (&input.device(), burn::tensor::DType::F32),
         );
-        let output = self
-            .unet
-            .forward(input.clone(), timestep.clone(), context.clone());
+        let added = self.conditions.added(plan);
+        let pass = (input.clone(), timestep.clone(), context.clone());
+        let output = match look {
+            Some(look) => {
+                (self.unet).forward_attended(pass.0, pass.1, pass.2, added.as_ref(), look)
+            }
+            None => (self.unet).forward_added(pass.0, pass.1, pass.2, added.as_ref()),
+        };
         if !is_finite(&output) {
-            let layer = self.unet.first_non_finite(input, timestep, context);
+            let layer = (self.unet).first_non_finite(input, timestep, context, added.as_ref());
             return Err(Error::NotFinite {
                 what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
                 step: self.step + 1,

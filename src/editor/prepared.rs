@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use ip2p_core::{Error, FitPolicy, Result, TargetSize};
-use ip2p_io::RgbPicture;
+use ip2p_io::{LongPrompt, PromptSyntax, RgbPicture};
 use ip2p_region::{Mask, Where};
 
 use super::masked::Masked;
-use super::network::{Conditions, advice, is_finite};
+use super::network::{Added, Conditions, advice, is_finite};
 use super::preview::LatentColours;
 use super::request::{EditRequest, check_words};
 use super::view::View;
@@ -60,6 +60,8 @@ pub struct Prepared {
 #[derive(Debug, Clone, PartialEq)]
 struct Common {
     negative: Option<String>,
+    prompt_syntax: PromptSyntax,
+    long_prompt: LongPrompt,
     size: TargetSize,
     fit: FitPolicy,
     compat: Compat,
@@ -71,6 +73,8 @@ impl Common {
     fn of(settings: &Settings) -> Self {
         Self {
             negative: settings.options.negative.clone(),
+            prompt_syntax: settings.options.prompt_syntax,
+            long_prompt: settings.options.long_prompt(),
             size: settings.size,
             fit: settings.fit,
             compat: settings.options.compat,
@@ -91,6 +95,14 @@ impl Common {
             |negative: &Option<String>| negative.as_ref().map_or("none".into(), Clone::clone);
         if self.negative != other.negative {
             return differs("negative", text(&self.negative), text(&other.negative));
+        }
+        if self.prompt_syntax != other.prompt_syntax {
+            let (was, is) = (self.prompt_syntax, other.prompt_syntax);
+            return differs("prompt_syntax", was.to_string(), is.to_string());
+        }
+        if self.long_prompt != other.long_prompt {
+            let (was, is) = (self.long_prompt, other.long_prompt);
+            return differs("long_prompt", was.to_string(), is.to_string());
         }
         if self.size != other.size {
             return differs("size", self.size.to_string(), other.size.to_string());
@@ -198,7 +210,7 @@ impl Editor {
     /// # Errors
     ///
     /// Those of [`Editor::edit`]; [`Error::InvalidSetting`] if an option differs that photo or sentence were encoded with:
-    /// `negative`, `size`, `fit`, `compat`, `where` or `focus`.
+    /// `negative`, `prompt_syntax`, `long_prompt`, `size`, `fit`, `compat`, `where` or `focus`.
     pub fn steps_from(&self, prepared: &Prepared, options: &EditOptions) -> Result<Steps<'_>> {
         let common = Common::of(&self.model.settings(options)?);
         prepared.common.check(&common)?;
@@ -234,14 +246,15 @@ impl Editor {
         self.schedule(&settings)?;
 
         let started = Instant::now();
-        let (context, uncond_context, warnings) = self.encode_texts(requests, options)?;
+        let texts = self.encode_texts(requests, options)?;
         let text = started.elapsed();
         let started = Instant::now();
         let (image_latents, colours) = encode(&views)?;
         self.check_encoded(&image_latents)?;
         let encode = started.elapsed();
 
-        let images = requests.iter().zip(views).zip(&warnings);
+        let size = views[0].plan.model;
+        let images = requests.iter().zip(views).zip(&texts.warnings);
         let images: Vec<_> = images
             .flat_map(|((request, view), warnings)| {
                 PreparedImage::variations(request, view, options, warnings)
@@ -255,8 +268,9 @@ impl Editor {
         Ok(Prepared {
             images,
             conditions: Conditions {
-                context,
-                uncond_context,
+                added: Added::new(&texts.cond, &texts.uncond, size),
+                context: texts.cond.context,
+                uncond_context: texts.uncond.context,
                 image_latents,
                 masked,
             },
@@ -280,7 +294,7 @@ impl Editor {
         Err(Error::NotFinite {
             what: "the autoencoder's encoder".into(),
             step: 0,
-            advice: advice(dtype(self.precision)),
+            advice: advice(dtype(self.vae_precision)),
         })
     }
 }

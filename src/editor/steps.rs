@@ -7,7 +7,7 @@ use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{EditRecord, Photo, RgbPicture, Rounding, fit, from_tensor, restore};
 use ip2p_region::{carry, composite};
-use ip2p_sched::{NoiseSchedule, Run, Schedule};
+use ip2p_sched::{NoiseSchedule, Preconditioning, Run, Schedule};
 
 use super::locate::{Locator, Questions};
 use super::masked::fitted;
@@ -17,6 +17,7 @@ use super::plan::guidance;
 use super::prepared::{Image, Prepared};
 use super::preview::{LatentColours, previews};
 use super::request::EditRequest;
+use super::scope::Scope;
 use super::{Edited, Editor, Timings};
 use crate::device::dtype;
 use crate::options::{Compat, EditOptions};
@@ -84,6 +85,8 @@ pub struct Steps<'a> {
     /// What looks where the sentences act, if it was asked for, and what it asks before the first step.
     locator: Option<Locator>,
     questions: Option<Questions>,
+    /// What makes maps of the scales, if that was asked for.
+    scope: Option<Scope>,
     colours: Arc<[LatentColours]>,
     /// The network's last word on what the result is, if a step was made.
     denoised: Option<Tensor<4>>,
@@ -131,18 +134,15 @@ impl Editor {
             _ => NoiseSource::per_image(options.noise, &seeds, shape, &self.device),
         };
         let (locator, questions) = if options.region.is_auto() {
-            let masked = conditions.masked.as_ref();
-            let masked = masked.expect("where something is sought there is what holds the rest");
-            let locator = Locator::new(&images, &masked.latents())?;
-            // Other noise than the edit's, which stays what it is without.
-            let seeds: Vec<_> = seeds.iter().map(|seed| !seed).collect();
-            let noise = NoiseSource::per_image(options.noise, &seeds, shape, &self.device);
+            let locator = Locator::new(&images, &conditions.sought().latents())?;
+            let noise = self.noise_of_questions(&images, shape, options);
             let training = NoiseSchedule::new(&self.model.profile)?;
             let questions = Questions::new(noise, &training, &guidance, settings.steps);
             (Some(locator), questions)
         } else {
             (None, None)
         };
+        let scope = self.scope(&images, &conditions, options)?;
         let first = settings.first_step();
         let latents = if settings.options.strength.is_some() {
             let source = source_latents(&conditions.image_latents, &self.model.profile);
@@ -161,6 +161,7 @@ impl Editor {
             noise,
             locator,
             questions,
+            scope,
             colours,
             denoised: None,
             first,
@@ -185,17 +186,19 @@ impl Iterator for Steps<'_> {
             conditions: &self.conditions,
             guidance: &self.guidance,
             schedule: &self.schedule,
-            prediction: self.editor.model.profile.prediction,
+            preconditioning: Preconditioning::new(&self.editor.model.profile),
             execution: self.settings.options.branches,
             dtype: dtype(self.editor.precision),
             step: self.first + self.done,
             locator: None,
+            scope: None,
         };
         let asked = match (self.questions.take(), &mut self.locator) {
             (Some(questions), Some(locator)) => questions.ask(&network, locator),
             _ => Ok(()),
         };
         network.locator = self.locator.as_mut();
+        network.scope = self.scope.as_mut();
         let noise = &mut self.noise;
         let step = asked.and_then(|()| self.run.step(&mut network, &mut || noise.next()));
         let step = match step {
@@ -295,6 +298,9 @@ impl Steps<'_> {
 
     /// Lets an image change only where its sentence acts, if that was asked for.
     pub(super) fn narrow(&self, index: usize, image: &mut Image) -> Result<()> {
+        if let Some(scope) = &self.scope {
+            scope.tell(index, image);
+        }
         match &self.locator {
             Some(locator) => image.narrow(locator.found(index)),
             None => Ok(()),
@@ -372,7 +378,7 @@ impl Decoder<'_> {
 
     /// The picture of one image's latents.
     pub(super) fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
-        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.precision));
+        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.vae_precision));
         let unscaled = unscaled.cast(dtype);
         let rgb = vae.decode_with(unscaled.clone(), self.options.vae);
         if !is_finite(&rgb) {

@@ -261,10 +261,9 @@ impl Fixed {
 
 impl ModelName {
     fn of(editor: &Editor) -> Self {
-        let folder = editor.model().folder();
         Self {
             name: editor.model().profile().name.clone(),
-            folder: folder.map(|folder| folder.to_string_lossy().into_owned()),
+            folder: editor.model().source(),
             hash: editor.fingerprint().to_owned(),
         }
     }

@@ -31,6 +31,20 @@ impl Session {
         })
     }
 
+    /// The picture after so many of the turns that count: after none the first photo.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::picture`]; [`Error::InvalidSetting`] if there are not so many.
+    pub fn picture_after(&mut self, editor: &Editor, turns: usize) -> Result<Photo> {
+        let path = self.path().to_vec();
+        let Some(path) = path.get(..turns) else {
+            let expected = format!("at most {}, as many as there are", path.len());
+            return Err(Error::setting("turns", expected, turns));
+        };
+        self.draw(editor, path)
+    }
+
     /// How the picture is made: the last turn, and in it those before.
     ///
     /// # Errors

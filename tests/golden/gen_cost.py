@@ -1,4 +1,4 @@
-"""How many multiply-adds each network makes, counted by PyTorch: of the fixtures' small networks, and of Stable Diffusion 1's."""
+"""How many multiply-adds each network makes, counted by PyTorch: of the fixtures' small networks, and of Stable Diffusion's."""
 
 import json
 
@@ -31,6 +31,19 @@ SMALL_TAESD = dict(
     num_encoder_blocks=(1, 2),
     num_decoder_blocks=(3, 0),
 )
+SDXL_UNET = dict(
+    in_channels=8,
+    block_out_channels=(320, 640, 1280),
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    transformer_layers_per_block=(1, 2, 10),
+    attention_head_dim=(5, 10, 20),
+    cross_attention_dim=2048,
+    use_linear_projection=True,
+    addition_embed_type="text_time",
+    addition_time_embed_dim=256,
+    projection_class_embeddings_input_dim=2816,
+)
 SD1_TEXT = dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12)
 
 
@@ -56,9 +69,16 @@ def write(out):
 
     def unet(config, batch, size, tokens):
         model = plain_attention(UNet2DConditionModel(**config))
-        run = lambda model, n, size: model(
-            torch.empty(n, model.config.in_channels, *size), torch.empty(n), torch.empty(n, tokens, model.config.cross_attention_dim)
-        )
+
+        def run(model, n, size):
+            config = model.config
+            context = torch.empty(n, tokens, config.cross_attention_dim)
+            added = None
+            if config.addition_embed_type:
+                text = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+                added = {"text_embeds": torch.empty(n, text), "time_ids": torch.empty(n, 6)}
+            model(torch.empty(n, config.in_channels, *size), torch.empty(n), context, added_cond_kwargs=added)
+
         rows.append(case("unet", model.to_json_string(), model, batch, size, run) | {"tokens": tokens})
 
     def vae(kind, config, batch, size):
@@ -81,6 +101,7 @@ def write(out):
             unet(config, 2, [12, 8], 6)
         unet(CONFIGS["conv"], 1, [5, 7], 6)
         unet(SD1_UNET, 3, [64, 64], 77)
+        unet(SDXL_UNET, 3, [96, 96], 77)
         vae(AutoencoderKL, SD1_VAE, 1, [512, 512])
         vae(AutoencoderKL, SMALL_VAE, 2, [16, 24])
         vae(AutoencoderTiny, {}, 1, [512, 512])

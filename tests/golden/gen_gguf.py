@@ -26,7 +26,24 @@ def blocks(name, rng):
     return rows.reshape(2, -1)
 
 
+def write_quantized(out):
+    """Numbers, and the blocks that the package makes of them: random ones, ties, zeros, and blocks of one number."""
+    rng = np.random.default_rng(22)
+    numbers = rng.standard_normal((12, 64)).astype(np.float32)
+    numbers[8] = (np.arange(64) - 32) / 2
+    numbers[8, [0, 32]] = 127, -8
+    numbers[9, :32] = 0
+    numbers[10] = 0
+    numbers[10, [5, 40]] = -3, 1e-7
+    numbers[11] *= 1e4
+    tensors = {"numbers": torch.from_numpy(numbers)}
+    for name in ["Q8_0", "Q4_0"]:
+        tensors[name] = torch.from_numpy(quantize(numbers, gguf.GGMLQuantizationType[name]))
+    save(out / "single" / "quantized.safetensors", tensors, 0.0, "the same blocks")
+
+
 def write(out):
+    write_quantized(out)
     rng = np.random.default_rng(21)
     path = out / "single" / "formats.gguf"
     path.parent.mkdir(parents=True, exist_ok=True)

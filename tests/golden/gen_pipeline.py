@@ -15,6 +15,7 @@ from diffusers import (
     LCMScheduler,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInstructPix2PixPipeline,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 from golden import save
@@ -30,7 +31,10 @@ SCHEDULERS = {
     "dpmpp-2m-sde": lambda config: DPMSolverMultistepScheduler.from_config(config, algorithm_type="sde-dpmsolver++"),
     "unipc": lambda config: UniPCMultistepScheduler.from_config(config),
     "lcm": lambda config: LCMScheduler.from_config(config),
+    "tcd": lambda config: TCDScheduler.from_config(config),
 }
+# The pipeline has an eta of its own, 0; TCD is used with this one.
+ETA = {"tcd": 0.3}
 REASON = "f32 sums in another order, grown by the steps of a random network; pictures are compared by share of values"
 
 
@@ -59,6 +63,7 @@ def diffusers_edit(pipeline, source, sampler="euler-a", steps=6, seed=7, **setti
         num_inference_steps=steps,
         generator=torch.Generator().manual_seed(seed),
         callback_on_step_end=record,
+        eta=ETA.get(sampler, 0.0),
         **settings,
     ).images
     tensors = {f"latents.{i}": latents for i, latents in enumerate(trajectory)}
@@ -166,7 +171,7 @@ def strength_edit(pipeline, source, sampler, strength, steps=6, seed=7, text_sca
     scaled = image_latents * pipeline.vae.config.scaling_factor
     noise = torch.randn(scaled.shape, generator=generator)
     latents = scheduler.add_noise(scaled, noise, timesteps[:1])
-    extra = pipeline.prepare_extra_step_kwargs(generator, 0.0)
+    extra = pipeline.prepare_extra_step_kwargs(generator, ETA.get(sampler, 0.0))
     concat = torch.cat([image_latents, image_latents, torch.zeros_like(image_latents)])
     tensors = {"latents.start": latents}
     for i, t in enumerate(timesteps):

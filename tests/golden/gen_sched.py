@@ -130,6 +130,16 @@ CASES = {
         ("other_teacher", {"original_inference_steps": 40, "timestep_scaling": 1.0}, 6, {}),
         ("sample", SAMPLE, 5, {}),
     ],
+    "tcd": [
+        ("hub", {}, 4, {}),
+        ("eight_eta", {}, 8, {"eta": 0.6}),
+        ("eta_0", {}, 5, {"eta": 0.0}),
+        ("eta_1", {}, 4, {"eta": 1.0}),
+        ("one", {}, 1, {}),
+        ("v_zero_snr", V | ZERO_SNR, 4, {}),
+        ("other_teacher", {"original_inference_steps": 40}, 6, {}),
+        ("sample", SAMPLE, 5, {}),
+    ],
 }
 SCHEDULERS = {
     "euler-a": lambda config: diffusers.EulerAncestralDiscreteScheduler.from_config(config),
@@ -142,6 +152,7 @@ SCHEDULERS = {
     ),
     "unipc": lambda config: diffusers.UniPCMultistepScheduler.from_config(config),
     "lcm": lambda config: diffusers.LCMScheduler.from_config(config),
+    "tcd": lambda config: diffusers.TCDScheduler.from_config(config),
 }
 
 
@@ -176,7 +187,7 @@ def stepped(scheduler, sampler, steps, settings):
     x = torch.randn(SHAPE, generator=generator) * scheduler.init_noise_sigma
     if sampler == "euler" and scheduler.init_noise_sigma > 1000:
         x, scheduler.sigmas = x.double(), scheduler.sigmas.double()
-    if sampler in ("euler-a", "ddim", "dpmpp-2m-sde", "lcm"):
+    if sampler in ("euler-a", "ddim", "dpmpp-2m-sde", "lcm", "tcd"):
         settings = settings | {"generator": generator}
     trajectory = []
     for i, timestep in enumerate(scheduler.timesteps):
@@ -193,7 +204,7 @@ def stepped(scheduler, sampler, steps, settings):
 def schedule_of(scheduler, sampler):
     """Sigmas with the last one, and timesteps, one for each step."""
     timesteps = scheduler.timesteps.double()
-    if sampler in ("ddim", "lcm"):
+    if sampler in ("ddim", "lcm", "tcd"):
         alphas = scheduler.alphas_cumprod.double()[scheduler.timesteps]
         sigmas = ((1 - alphas) / alphas).sqrt()
         # ᾱ = 0 has no sigma.

@@ -71,13 +71,27 @@ def vae_name(name, levels=4):
     return name
 
 
-def state_dict(pipe):
+def pooled(unet):
+    """Two U-Nets whose weights are ranges of the same few numbers, so that the file is small: raw ones and averaged ones."""
+    generator = torch.Generator().manual_seed(41)
+    noise = torch.randn(20_000, generator=generator)
+    matrices, norms = (0.06 * noise).half(), (1 + 0.1 * noise[:256]).half()
+    nets = {}, {}
+    for index, (name, tensor) in enumerate(unet.state_dict().items()):
+        pool = norms if "norm" in name and name.endswith("weight") else matrices
+        for shift, net in zip([0, 5], nets):
+            at = (7 * index + shift) % (len(pool) - tensor.numel() + 1)
+            net[name] = pool[at : at + tensor.numel()].view(tensor.shape)
+    return nets
+
+
+def state_dict(pipe, raw, averaged):
     state = OrderedDict()
-    for name, tensor in pipe.unet.state_dict().items():
+    for name in raw:
         plain = "diffusion_model." + unet_name(name)
-        state["model." + plain] = tensor
-        # The average is another network: that with the names that `LitEma` of CompVis' code gives it.
-        state["model_ema." + plain.replace(".", "")] = tensor * 0.5
+        state["model." + plain] = raw[name]
+        # The names that `LitEma` of CompVis' code gives them.
+        state["model_ema." + plain.replace(".", "")] = averaged[name]
     for name, tensor in pipe.vae.state_dict().items():
         is_projection = "attentions" in name and tensor.dim() == 2
         state["first_stage_model." + vae_name(name)] = tensor[:, :, None, None] if is_projection else tensor
@@ -92,14 +106,13 @@ def state_dict(pipe):
     return OrderedDict((name, half(tensor).contiguous()) for name, tensor in state.items())
 
 
-def check_with_diffusers(pipe, state):
+def check_with_diffusers(pipe, state, raw, averaged):
     """What diffusers makes of the names is the network that they were made from."""
-    for extract_ema, factor in [(False, 1.0), (True, 0.5)]:
+    for extract_ema, own in [(False, raw), (True, averaged)]:
         read = convert_ldm_unet_checkpoint(dict(state), pipe.unet.config, extract_ema=extract_ema)
-        own = pipe.unet.state_dict()
         assert read.keys() == own.keys(), read.keys() ^ own.keys()
         for name, tensor in read.items():
-            assert torch.equal(tensor, (own[name] * factor).half()), name
+            assert torch.equal(tensor, own[name]), name
     read = convert_ldm_vae_checkpoint(dict(state), pipe.vae.config)
     own = pipe.vae.state_dict()
     assert read.keys() == own.keys(), read.keys() ^ own.keys()
@@ -109,8 +122,9 @@ def check_with_diffusers(pipe, state):
 
 def write(out):
     pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(FOLDER)
-    state = state_dict(pipe)
-    check_with_diffusers(pipe, state)
+    raw, averaged = pooled(pipe.unet)
+    state = state_dict(pipe, raw, averaged)
+    check_with_diffusers(pipe, state, raw, averaged)
     path = out / "single" / "tiny.ckpt"
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the weights, what a training leaves there.
@@ -118,8 +132,7 @@ def write(out):
     torch.save({**lightning, "state_dict": state}, path)
     expected = {}
     for name in ["conv_in.weight", "up_blocks.1.attentions.0.transformer_blocks.0.ff.net.0.proj.weight"]:
-        raw = pipe.unet.state_dict()[name]
-        expected |= {f"unet.raw.{name}": raw.half().float(), f"unet.ema.{name}": (raw * 0.5).half().float()}
+        expected |= {f"unet.raw.{name}": raw[name].float(), f"unet.ema.{name}": averaged[name].float()}
     for name in ["decoder.up_blocks.1.resnets.0.conv1.weight", "encoder.mid_block.attentions.0.to_q.weight"]:
         expected[f"vae.{name}"] = pipe.vae.state_dict()[name].half().float()
     save(out / "single" / "tiny-weights.safetensors", expected, 0.0, "the same numbers, widened from 16 bits")

@@ -48,8 +48,8 @@ CONFIGS = {
 }
 
 
-def observe(unet, x, timestep, context):
-    """The inputs, and the output of each layer under the name of its weights."""
+def observe(unet, x, timestep, context, module=None):
+    """The inputs, and the output of each layer under the name of its weights; `module` holds the layers, if `unet` only calls it."""
     tensors = {"x": x, "timestep": timestep, "context": context}
     layers = ("time_embedding", "conv_in", "conv_out")
     lists = ("resnets", "attentions", "downsamplers", "upsamplers")
@@ -61,9 +61,9 @@ def observe(unet, x, timestep, context):
 
         return hook
 
-    for name, module in unet.named_modules():
+    for name, layer in (module or unet).named_modules():
         if name in layers or (name.split(".")[-2:-1] or [""])[0] in lists:
-            module.register_forward_hook(keep(name))
+            layer.register_forward_hook(keep(name))
     unet(x, timestep, context)
     # Ours shows every layer as a picture.
     tensors["time_embedding"] = tensors["time_embedding"][:, :, None, None]

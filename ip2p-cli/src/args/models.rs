@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use ip2p::{Precision, WeightsChoice};
+use ip2p::{WeightFormat, WeightsChoice};
 
 use super::{ReportArgs, named};
 use crate::lora::LoraFile;
@@ -12,7 +12,7 @@ use crate::lora::LoraFile;
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct ConvertArgs {
-    /// The checkpoint: a folder as diffusers writes it, or a single file.
+    /// The checkpoint: a folder as diffusers writes it, a single file, or ORG/NAME on the Hugging Face hub.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) model: PathBuf,
 
@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 #[command(after_help = crate::exit::HELP)]
 pub(crate) struct MergeArgs {
-    /// The InstructPix2Pix checkpoint: a folder or a single file.
+    /// The InstructPix2Pix checkpoint: a folder, a single file, or ORG/NAME on the Hugging Face hub.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) model: PathBuf,
 
@@ -67,6 +67,10 @@ pub(crate) struct WeightsArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) config: Option<PathBuf>,
 
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    pub(crate) hub: super::HubArgs,
+
     /// Add a low-rank adaptation (LoRA) to the model, so many times [default: once]; several add up.
     #[arg(long, value_name = "FILE[:WEIGHT]", value_hint = ValueHint::FilePath)]
     pub(crate) lora: Vec<LoraFile>,
@@ -75,13 +79,14 @@ pub(crate) struct WeightsArgs {
 /// Where a model is written, and how.
 #[derive(Debug, Args)]
 pub(crate) struct WriteArgs {
-    /// Where to write it: a single file if it ends in .safetensors, else a folder in diffusers' layout. It must not exist yet.
+    /// Where to write it: a single file if it ends in .safetensors or .gguf, else a folder in diffusers' layout. It must not exist
+    /// yet.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) output: PathBuf,
 
-    /// The number format of the weights [default: f32]
-    #[arg(long, value_name = "NAME", value_parser = named::<Precision>(Precision::ALL.map(Precision::name)))]
-    pub(crate) precision: Option<Precision>,
+    /// The number format of the weights: those of 8 bits, int8 being another name for them, and of 4 are for .gguf files [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = named::<WeightFormat>(WeightFormat::NAMES))]
+    pub(crate) precision: Option<WeightFormat>,
 
     /// Where to compute: NAME or NAME:INDEX
     #[arg(long, value_name = "NAME", default_value = "flex")]

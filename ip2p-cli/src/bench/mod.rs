@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ip2p::{
@@ -11,7 +12,7 @@ use ip2p::{
 
 use self::report::{Part, Report};
 use crate::args::BenchArgs;
-use crate::edit::{apply, device_name, load, take_some};
+use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
 use crate::model::{ModelChoice, open_model};
 use crate::output::{json, write};
 use crate::progress::Progress;
@@ -30,7 +31,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     apply(&mut options, shared);
     take_some!(options, args.choice, text_scale, image_scale);
     options.seed = args.choice.seed.unwrap_or_default();
-    let model = open_model(&ModelChoice::of(shared, None)?, args.report.quiet)?;
+    let stop = stop_on_ctrl_c();
+    let model = open_model(&ModelChoice::of(shared, None)?, args.report.quiet, &stop)?;
     let size = size(&options, model.profile().longer_side);
     let photo = picture(size)?;
     let count = args.choice.count.unwrap_or(1);
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let started = Instant::now();
     let editor = load(model, &device, precision, progress)?;
     let loading = started.elapsed();
-    let runs = measure(&editor, &request, &options, args.runs, progress)?;
+    let runs = measure(&editor, &request, &options, args.runs, (progress, &stop))?;
     let peak = ip2p::kernels::measured_peak(&device_by_name(&device)?, dtype(precision))
         .map_err(|error| Error::other("measuring the device", error))?;
     let report = Report {
@@ -87,7 +89,7 @@ fn measure(
     request: &EditRequest<'_>,
     options: &EditOptions,
     runs: u32,
-    progress: Progress,
+    (progress, stop): (Progress, &AtomicBool),
 ) -> Result<Vec<(Duration, Timings)>> {
     let bar = progress.steps("measuring");
     bar.set_length(u64::from(runs) + 1);
@@ -98,6 +100,9 @@ fn measure(
         let mut steps = editor.steps(request, options)?;
         for step in &mut steps {
             step?;
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
         }
         let (_, timings) = steps.finish_timed()?;
         if run > 0 {

@@ -10,12 +10,18 @@ undo, redo          take the last turn back; bring it again
 branch NAME         go on here under another name; what was stays under the old one
 switch NAME         go to another branch
 list                the branches, and the turns of this one
-compare             how far each turn went from the first photo
+compare [PICTURE]   how far each turn went from the first photo; into a picture, all of them side by side
 set NAME VALUE      an option of ip2p edit for the turns to come: set text_scale 9, set mask sky.png, set where top left
 set                 what was set
 unset NAME          the option as it was before it was set
 save PICTURE        write the picture; the ending says the format
 quit                end; the session is in its file";
+
+/// The commands, by their first words.
+pub(super) const WORDS: [&str; 13] = [
+    "edit", "undo", "redo", "branch", "switch", "list", "compare", "set", "unset", "save", "help",
+    "quit", "exit",
+];
 
 /// A line, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +32,7 @@ pub(super) enum Command {
     Branch(String),
     Switch(String),
     List,
-    Compare,
+    Compare(Option<String>),
     Set(String, String),
     Settings,
     Unset(String),
@@ -71,7 +77,14 @@ impl Command {
             "branch" => Self::Branch(needs("branch", "a name")?),
             "switch" => Self::Switch(needs("switch", "the name of a branch")?),
             "list" => alone("list", Self::List)?,
-            "compare" => alone("compare", Self::Compare)?,
+            "compare" if rest.is_empty() => Self::Compare(None),
+            "compare" if ip2p::check_output(rest).is_ok() => Self::Compare(Some(rest.to_owned())),
+            "compare" => {
+                let expected = format!(
+                    "alone, or followed by the name of a picture (for a sentence, write: edit {line})"
+                );
+                return Err(Error::setting("compare", expected, rest));
+            }
             "set" if rest.is_empty() => Self::Settings,
             "set" => match rest.split_once(char::is_whitespace) {
                 Some((name, value)) => Self::Set(name.to_owned(), value.trim().to_owned()),
@@ -116,6 +129,11 @@ mod tests {
             parse("set where  top left"),
             Some(Command::Set("where".into(), "top left".into()))
         );
+        assert_eq!(parse("compare"), Some(Command::Compare(None)));
+        assert_eq!(
+            parse("compare my sheet.png"),
+            Some(Command::Compare(Some("my sheet.png".into())))
+        );
         assert_eq!(
             parse("save my photo.png"),
             Some(Command::Save("my photo.png".into()))
@@ -123,10 +141,20 @@ mod tests {
     }
 
     #[test]
+    fn every_word_is_a_command_and_not_a_sentence() {
+        for word in WORDS {
+            let parsed = Command::parse(&format!("{word} x"));
+            let sentence = matches!(&parsed, Ok(Some(Command::Edit(text))) if *text != "x");
+            assert!(!sentence, "{word}: {parsed:?}");
+        }
+    }
+
+    #[test]
     fn a_command_that_may_be_a_sentence_is_never_taken_for_another() {
         for line in [
             "undo the snow",
             "list all",
+            "compare the cat to a dog",
             "branch",
             "set steps",
             "save",

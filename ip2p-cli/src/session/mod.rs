@@ -2,13 +2,16 @@
 
 mod command;
 mod input;
+mod line;
 mod settings;
 mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ip2p::{EditOptions, Editor, Error, PhotoFile, Result, Session, Turn, TurnRequest};
+use ip2p::{EditOptions, Editor, Error, Photo, PhotoFile, Result, Session, Turn, TurnRequest};
+use ip2p_data::{Cell, sheet_of};
+use ip2p_train::pictures::{from_photo, to_photo};
 
 use self::command::{Command, HELP};
 use self::input::Input;
@@ -19,7 +22,12 @@ use crate::chain::apart;
 use crate::edit::{apply, device_name, load, new_seed, walk};
 use crate::model::{ModelChoice, open_model};
 use crate::progress::Progress;
+use crate::sheet::{scaled, within};
 use crate::{exit, output};
+
+/// How large a picture of a comparison is shown, at most, and how many stand side by side.
+const CELL: u32 = 384;
+const COLUMNS: usize = 3;
 
 /// A session under way.
 struct Desk<'a> {
@@ -93,7 +101,11 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         options = session.with_fixed(options);
     }
     apply(&mut options, &args.shared);
-    let model = open_model(&model_choice(args, begun.as_ref())?, args.quiet)?;
+    let model = open_model(
+        &model_choice(args, begun.as_ref())?,
+        args.quiet,
+        &interrupt.stop,
+    )?;
     Session::check(&model, &options)?;
     let device = device_name(&args.shared);
     let editor = load(model, &device, precision.unwrap_or_default(), progress)?;
@@ -113,7 +125,12 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         interrupt: &interrupt,
     };
     desk.store.write(&desk.session)?;
-    desk.talk(&Input::new())
+    let said = desk
+        .session
+        .turns()
+        .map(|turn| turn.record.instruction.clone());
+    let mut input = Input::new(said);
+    desk.talk(&mut input)
 }
 
 /// # Errors
@@ -145,12 +162,16 @@ impl Desk<'_> {
     ///
     /// At a terminal an error is told and the next line read. In a pipe it ends the command: what follows was meant for
     /// what failed.
-    fn talk(&mut self, input: &Input) -> Result<()> {
+    fn talk(&mut self, input: &mut Input) -> Result<()> {
         if input.is_terminal() {
             say(&self.listed())?;
             say("a sentence edits the photo; help lists what else there is")?;
         }
-        while let Some(line) = input.line(self.session.current_branch())? {
+        loop {
+            let known = self.known();
+            let Some(line) = input.line(self.session.current_branch(), &known)? else {
+                break;
+            };
             let done = match Command::parse(&line) {
                 Ok(None) => continue,
                 Ok(Some(Command::Quit)) => break,
@@ -176,7 +197,7 @@ impl Desk<'_> {
             Command::Set(name, value) => return self.set(&name, &value),
             Command::Settings => return say(&self.settings.to_string()),
             Command::Save(path) => return self.save(&path),
-            Command::Compare => return self.compare(),
+            Command::Compare(sheet) => return self.compare(sheet.as_deref()),
             Command::List => return say(&self.listed()),
             Command::Help => return say(HELP),
             Command::Undo => match self.session.undo() {
@@ -200,7 +221,8 @@ impl Desk<'_> {
 
     /// Makes the edits of a sentence in turn, each of which is in the file before the next begins.
     fn edit(&mut self, sentence: &str) -> Result<()> {
-        let parts = apart(sentence, self.quiet, "");
+        let syntax = self.settings.options()?.prompt_syntax;
+        let parts = apart(sentence, syntax, self.quiet, "");
         let mask = self.settings.mask()?.mask(self.session.photo())?;
         let seed = self.settings.seed().unwrap_or_else(new_seed);
         for (turn, part) in parts.iter().enumerate() {
@@ -244,27 +266,71 @@ impl Desk<'_> {
         say(path)
     }
 
-    /// How far each turn went from the first photo.
-    fn compare(&mut self) -> Result<()> {
+    /// How far each turn went from the first photo, in words, and in a picture if that is wanted.
+    fn compare(&mut self, sheet: Option<&str>) -> Result<()> {
         let spinner = self.progress.spinner("decoding");
-        let drifts = self.session.compare(&self.editor, None);
+        let compared = self.compared();
+        let drawn = compared.and_then(|lines| {
+            if let Some(path) = sheet {
+                self.draw(&lines)?.save(path, None)?;
+            }
+            Ok(lines)
+        });
         spinner.finish_and_clear();
+        for line in drawn? {
+            say(&line)?;
+        }
+        sheet.map_or(Ok(()), say)
+    }
+
+    /// A line for each turn.
+    fn compared(&mut self) -> Result<Vec<String>> {
+        let drifts = self.session.compare(&self.editor, None)?;
         let decibels = |psnr: f64| match psnr {
             psnr if psnr.is_infinite() => "the photo to the byte".to_owned(),
             psnr => format!("{psnr:.1} dB"),
         };
-        for ((number, turn), drift) in (1..).zip(self.session.turns()).zip(drifts?) {
+        let line = |((number, turn), drift): ((usize, &Turn), ip2p::Drift)| {
             let outside = match drift.outside {
                 Some(psnr) => format!("outside the masks {}", decibels(psnr)),
                 None => "no mask".to_owned(),
             };
-            let whole = decibels(drift.whole);
-            say(&format!(
-                "{number}  {}: {whole}, {outside}",
-                turn.record.instruction
-            ))?;
+            let (what, whole) = (&turn.record.instruction, decibels(drift.whole));
+            format!("{number}  {what}: {whole}, {outside}")
+        };
+        let turns = (1..).zip(self.session.turns());
+        Ok(turns.zip(drifts).map(line).collect())
+    }
+
+    /// A sheet of the photo and the picture after each turn, with these lines below.
+    fn draw(&mut self, lines: &[String]) -> Result<Photo> {
+        let mut pictures = Vec::new();
+        for turns in 0..=lines.len() {
+            let picture = self.session.picture_after(&self.editor, turns)?;
+            let rgb = picture.rgb();
+            let small = scaled(rgb, within(rgb.size(), CELL));
+            pictures.push(from_photo(&small.into()));
         }
-        Ok(())
+        let captions = std::iter::once("the photo").chain(lines.iter().map(String::as_str));
+        let cells: Vec<_> = pictures
+            .iter()
+            .zip(captions)
+            .map(|(picture, caption)| Cell {
+                pictures: vec![picture],
+                caption: caption.to_owned(),
+            })
+            .collect();
+        to_photo(&sheet_of(&cells, cells.len().min(COLUMNS)))
+    }
+
+    /// What a line may begin with.
+    fn known(&self) -> Vec<String> {
+        let branches = self.session.branches();
+        let switch = branches.map(|(name, _)| format!("switch {name}"));
+        let settings =
+            Settings::names().flat_map(|name| [format!("set {name}"), format!("unset {name}")]);
+        let words = command::WORDS.iter().map(ToString::to_string);
+        words.chain(switch).chain(settings).collect()
     }
 
     fn last(&self) -> String {

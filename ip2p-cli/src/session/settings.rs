@@ -26,6 +26,13 @@ impl Settings {
         }
     }
 
+    /// What can be set.
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        let options = EditOptions::NAMES.iter().copied();
+        let own = options.filter(|name| !FIXED.contains(name));
+        own.chain(mask_names())
+    }
+
     /// Sets an option of `ip2p edit`, or one of its masks, to what the text says.
     ///
     /// # Errors
@@ -45,10 +52,7 @@ impl Settings {
         } else {
             let known = EditOptions::NAMES.contains(&name.as_str());
             if !known {
-                let names = EditOptions::NAMES
-                    .iter()
-                    .filter(|name| !FIXED.contains(name));
-                let names: Vec<_> = names.copied().chain(mask_names()).collect();
+                let names: Vec<_> = Self::names().collect();
                 let expected = format!(
                     "followed by one of {} (for a sentence, write: edit set {name} {value})",
                     names.join(", ")

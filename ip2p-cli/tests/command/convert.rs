@@ -177,8 +177,24 @@ fn nothing_is_overwritten_and_nothing_half_left() {
         ),
         (&["convert", "nowhere", "x"], "does not exist", 4),
         (
-            &["convert", text(&tiny), "x", "--precision", "int8"],
-            "f32, f16, bf16",
+            &["convert", text(&tiny), "x", "--precision", "int3"],
+            "f32, f16, bf16, q8_0, q4_0, int8",
+            2,
+        ),
+        (
+            &[
+                "convert",
+                text(&tiny),
+                "x.safetensors",
+                "--precision",
+                "int8",
+            ],
+            "are written to a file that ends in .gguf, got q8_0",
+            2,
+        ),
+        (
+            &["convert", text(&tiny), "x.ckpt"],
+            "output must be a folder, or a file that ends in .safetensors or .gguf",
             2,
         ),
         (

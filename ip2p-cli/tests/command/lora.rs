@@ -126,3 +126,31 @@ fn a_note_is_told_and_a_file_that_does_not_fit_refused() {
         assert_eq!(found, code, "{message}");
     }
 }
+
+#[test]
+fn a_distilled_adaptation_runs_in_few_steps_with_its_sampler() {
+    let desk = Desk::new();
+    let lora = file("diffusers");
+    for (sampler, schedule, more) in [
+        ("lcm", "normal", None),
+        ("tcd", "normal", Some(["--eta", "0.5"])),
+        ("ddim", "trailing", None),
+    ] {
+        let few = [
+            "photo.png",
+            "make it snowy",
+            "-o",
+            "out.png",
+            "--lora",
+            &lora,
+        ];
+        let with = ["--sampler", sampler, "--schedule", schedule, "--seed", "1"];
+        let scales = ["--text-scale", "1", "--image-scale", "1"];
+        let more = more.as_ref().map_or(&[][..], |more| &more[..]);
+        stdout(&desk.edit(&[&few[..], &with, &scales, more].concat()));
+        let record = EditRecord::read(desk.path("out.png")).unwrap().unwrap();
+        assert_eq!((&*record.sampler, &*record.schedule), (sampler, schedule));
+        stdout(&desk.edit(&["--from", "out.png", "-o", "again.png"]));
+        assert_eq!(pixels(desk.path("again.png")), pixels(desk.path("out.png")));
+    }
+}

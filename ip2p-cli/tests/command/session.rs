@@ -59,6 +59,14 @@ fn what_each_turn_kept_is_shown() {
         text.contains("nothing is set\n") && text.contains("switch NAME"),
         "{text}"
     );
+
+    // The same, and a sheet: the photo and two pictures side by side, with room for what is said below them.
+    let text = stdout(&desk.session(&BEGIN[..1], "compare sheet.png\n"));
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[..2], compared, "{text}");
+    assert_eq!(lines[2..], ["sheet.png"]);
+    let size = ip2p::Photo::open(desk.path("sheet.png")).unwrap().size();
+    assert!(size.width > 3 * 80 && size.height > 60, "{size}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Checkpoints with low-rank adaptations, which are added to the weights while these are loaded.
 
+use std::collections::BTreeSet;
+
+use burn::module::Module;
 use ip2p_core::{Error, Precision, Result};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +25,9 @@ impl Checkpoint {
         let mut mismatched = Vec::new();
         let mut notes = lora.notes().to_vec();
         // The U-Net first: it knows best which family it is.
-        for component in [Component::Unet, Component::TextEncoder] {
+        let text = Component::TEXT.into_iter();
+        let text = text.filter(|component| self.has(*component));
+        for component in [Component::Unet].into_iter().chain(text) {
             let weights = self.weights(component, Precision::F32)?;
             let fit = fit(&lora, &weights)?;
             unused.extend(fit.unused);
@@ -41,6 +46,39 @@ impl Checkpoint {
         self.lora_notes.extend(notes);
         self.loras.push(lora);
         Ok(self)
+    }
+
+    /// The same checkpoint with these low-rank adaptations added to its weights, and no others.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::with_lora`].
+    pub fn with_loras(&self, loras: impl IntoIterator<Item = Lora>) -> Result<Self> {
+        let mut bare = self.clone();
+        bare.loras.clear();
+        bare.lora_notes.clear();
+        loras.into_iter().try_fold(bare, Self::with_lora)
+    }
+
+    /// Brings a network that `before` filled to these weights, which differ from it in adaptations alone: reads again what these
+    /// change or changed, and nothing else.
+    ///
+    /// The network is then what [`Self::load`] gives, to the bit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::load`].
+    pub fn load_again<M: Module>(
+        &self,
+        before: &Self,
+        module: M,
+        component: Component,
+        precision: Precision,
+    ) -> Result<M> {
+        let weights = self.weights(component, precision)?;
+        let mut names: BTreeSet<String> = weights.patches.keys().cloned().collect();
+        names.extend(before.weights(component, precision)?.patches.into_keys());
+        weights.load_again(module, &names, precision)
     }
 
     /// The low-rank adaptations that are added to the weights.

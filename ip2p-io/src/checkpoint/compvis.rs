@@ -264,8 +264,11 @@ pub(crate) fn vae_levels<'a>(names: impl Iterator<Item = &'a str>) -> usize {
 /// diffusers' beginnings of names, and CompVis'.
 type Pairs<const N: usize> = [(&'static str, &'static str); N];
 
-const UNET_ENDS: Pairs<5> = [
+const UNET_ENDS: Pairs<7> = [
     ("conv_in", "input_blocks.0.0"),
+    // Of Stable Diffusion XL: `sgm/modules/diffusionmodules/openaimodel.py` of Stability's generative-models.
+    ("add_embedding.linear_1", "label_emb.0.0"),
+    ("add_embedding.linear_2", "label_emb.0.2"),
     ("time_embedding.linear_1", "time_embed.0"),
     ("time_embedding.linear_2", "time_embed.2"),
     ("conv_norm_out", "out.0"),

@@ -46,7 +46,8 @@ impl Layout {
 
 /// Reads one tensor of a float type in `precision` as `shape`, which the caller has checked against the file's.
 ///
-/// A tensor that holds NaN is an error of the kind [`io::ErrorKind::InvalidData`].
+/// A tensor that holds NaN, an infinity or a number that is too large for the precision is an error of the kind
+/// [`io::ErrorKind::InvalidData`], which says what of it.
 pub(crate) fn read_tensor(
     file: &mut (impl Read + Seek),
     info: &TensorInfo,
@@ -55,13 +56,48 @@ pub(crate) fn read_tensor(
     shape: &[usize],
 ) -> io::Result<TensorData> {
     match precision {
-        Precision::F32 => read_as(file, info, layout, shape, append_f32, f32::is_nan),
-        Precision::F16 => read_as(file, info, layout, shape, append_f16, f16::is_nan),
-        Precision::Bf16 => read_as(file, info, layout, shape, append_bf16, bf16::is_nan),
-        _ => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("weights cannot be read as {precision}"),
-        )),
+        Precision::F32 => read_as(file, info, layout, shape, append_f32, f32::is_finite),
+        Precision::F16 => read_as(file, info, layout, shape, append_f16, f16::is_finite),
+        Precision::Bf16 => read_as(file, info, layout, shape, append_bf16, bf16::is_finite),
+        _ => Err(unsupported(precision)),
+    }
+}
+
+/// Converts the numbers of a tensor, which lie as in a file and are finite, to `precision`, as [`read_tensor`] does.
+pub(crate) fn convert_tensor(
+    numbers: Vec<f32>,
+    layout: Layout,
+    precision: Precision,
+    shape: &[usize],
+) -> io::Result<TensorData> {
+    match precision {
+        Precision::F32 => Ok(TensorData::new(layout.arrange(numbers), shape)),
+        Precision::F16 => convert_as(&numbers, layout, shape, f16::is_finite),
+        Precision::Bf16 => convert_as(&numbers, layout, shape, bf16::is_finite),
+        _ => Err(unsupported(precision)),
+    }
+}
+
+fn unsupported(precision: Precision) -> io::Error {
+    let reason = format!("weights cannot be read as {precision}");
+    io::Error::new(io::ErrorKind::Unsupported, reason)
+}
+
+fn convert_as<H: Element + Copy + Default>(
+    numbers: &[f32],
+    layout: Layout,
+    shape: &[usize],
+    is_finite: fn(H) -> bool,
+) -> io::Result<TensorData>
+where
+    [H]: HalfFloatSliceExt,
+{
+    let mut halves = vec![H::default(); numbers.len()];
+    halves.convert_from_f32_slice(numbers);
+    if all(&halves, is_finite) {
+        Ok(TensorData::new(layout.arrange(halves), shape))
+    } else {
+        Err(no_weights(numbers))
     }
 }
 
@@ -71,7 +107,7 @@ fn read_as<T: Element + Copy + Default>(
     layout: Layout,
     shape: &[usize],
     append: fn(Dtype, &[u8], &mut Vec<T>),
-    is_nan: fn(T) -> bool,
+    is_finite: fn(T) -> bool,
 ) -> io::Result<TensorData> {
     let mut values = Vec::with_capacity(info.shape.iter().product());
     // Blocks of a quantised tensor are read whole.
@@ -86,25 +122,73 @@ fn read_as<T: Element + Copy + Default>(
         let now = usize::try_from(left).map_or(chunk_bytes, |left| left.min(chunk_bytes));
         file.read_exact(&mut chunk[..now])?;
         let start = values.len();
-        match info.format {
-            Format::Plain(dtype) => append(dtype, &chunk[..now], &mut values),
-            Format::Quantized(quant) => {
-                let mut floats = Vec::new();
-                quant.append(&chunk[..now], &mut floats);
-                let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
-                append(Dtype::F32, &bytes, &mut values);
-            }
-        }
-        // One answer for all of them, so that the loop has no branches.
-        let any = values[start..]
-            .iter()
-            .fold(false, |any, &value| any | is_nan(value));
-        if any {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "NaN"));
+        append_any(info.format, &chunk[..now], &mut values, append);
+        if !all(&values[start..], is_finite) {
+            let mut numbers = Vec::new();
+            append_any(info.format, &chunk[..now], &mut numbers, append_f32);
+            return Err(no_weights(&numbers));
         }
         left -= now as u64;
     }
+    if let (true, [rows, columns]) = (info.is_turned, info.shape.as_slice()) {
+        values = transpose(&values, *columns, *rows);
+    }
     Ok(TensorData::new(layout.arrange(values), shape))
+}
+
+/// One answer for all of them, so that the loop has no branches.
+fn all<T: Copy>(values: &[T], is_finite: fn(T) -> bool) -> bool {
+    values
+        .iter()
+        .fold(true, |all, &value| all & is_finite(value))
+}
+
+/// What is wrong with numbers that are not all finite, or not in a narrower format.
+fn no_weights(numbers: &[f32]) -> io::Error {
+    let damaged = |what: &str| {
+        format!("{what}: the file is damaged, or the training that it is from ran away")
+    };
+    let reason = if numbers.iter().any(|number| number.is_nan()) {
+        damaged("NaN")
+    } else if numbers.iter().any(|number| number.is_infinite()) {
+        damaged("an infinity")
+    } else {
+        let most = numbers.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+        format!("{most:e}, which is too large for this precision: take f32 or bf16")
+    };
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+fn append_any<T>(
+    format: Format,
+    bytes: &[u8],
+    out: &mut Vec<T>,
+    append: fn(Dtype, &[u8], &mut Vec<T>),
+) {
+    match format {
+        Format::Plain(dtype) => append(dtype, bytes, out),
+        Format::Quantized(quant) => {
+            let mut floats = Vec::new();
+            quant.append(bytes, &mut floats);
+            let mut plain = Vec::new();
+            append_bytes(&floats, &mut plain, f32::to_le_bytes);
+            append(Dtype::F32, &plain, out);
+        }
+    }
+}
+
+/// Appends the bytes of numbers.
+pub(super) fn append_bytes<const N: usize, T: Copy>(
+    numbers: &[T],
+    out: &mut Vec<u8>,
+    to_le_bytes: impl Fn(T) -> [u8; N],
+) {
+    let start = out.len();
+    out.resize(start + numbers.len() * N, 0);
+    let (places, _) = out[start..].as_chunks_mut::<N>();
+    for (place, &number) in places.iter_mut().zip(numbers) {
+        *place = to_le_bytes(number);
+    }
 }
 
 fn append_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
@@ -260,6 +344,7 @@ mod tests {
             shape: vec![values.len()],
             offset: 4,
             bytes: values.len() as u64 * 4,
+            is_turned: false,
         };
         let read = |file: &mut File, info| {
             read_tensor(file, info, Layout::Same, Precision::F32, &[values.len()])
@@ -269,6 +354,32 @@ mod tests {
         file.set_len(5000).unwrap();
         let error = read(&mut file, &info).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_turned_matrix_is_turned_back() {
+        let mut file = tempfile::tempfile().unwrap();
+        // Columns of 2: the matrix is [[1, 3, 5], [2, 4, 6]].
+        for value in [1_f32, 2., 3., 4., 5., 6.] {
+            file.write_all(&value.to_le_bytes()).unwrap();
+        }
+        let info = TensorInfo {
+            format: Format::Plain(Dtype::F32),
+            shape: vec![2, 3],
+            offset: 0,
+            bytes: 24,
+            is_turned: true,
+        };
+        let mut read = |layout, shape: &[usize]| {
+            let data = read_tensor(&mut file, &info, layout, Precision::F32, shape).unwrap();
+            data.try_into_vec::<f32>().unwrap()
+        };
+        assert_eq!(read(Layout::Same, &[2, 3]), [1., 3., 5., 2., 4., 6.]);
+        let transposed = Layout::Transposed {
+            rows: 2,
+            columns: 3,
+        };
+        assert_eq!(read(transposed, &[3, 2]), [1., 2., 3., 4., 5., 6.]);
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! Writing a checkpoint: as a folder that diffusers reads, or as one file with the names of CompVis, which every tool reads.
+//! Writing a checkpoint: as a folder that diffusers reads, or as one file with the names of CompVis, which every tool reads, in the
+//! form of safetensors or of GGUF.
 //!
 //! Tensors go from file to file one at a time, so that no more than one of them is in memory, with whatever is added to it. What
 //! a single file has no place for, the networks' shapes and a tokenizer of its own, goes into its metadata: such a file opens here as
@@ -6,22 +7,34 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
 use ip2p_core::{Error, Precision, Result};
 use serde_json::{Value, json};
 
 use super::compvis::{UnetBlocks, vae_levels, vae_to_compvis};
-use super::folder::has_part;
+use super::folder::{has_part, tokenizers};
+use super::format::{Target, WeightFormat};
+use super::gguf::{Setting, gguf_frame};
+use super::open_clip;
+use super::origin::Origin;
 use super::profile::PROFILE_FILE;
 use super::single::{self, METADATA};
-use super::stream::{Planned, write_tensors};
+use super::stream::{Frame, Planned, safetensors_frame, write_tensors};
 use super::{Checkpoint, Component, Weights};
 use crate::whole::write_whole;
 
 /// The parts of a pipeline that are written.
-const PARTS: [&str; 5] = ["unet", "vae", "text_encoder", "tokenizer", "scheduler"];
+const PARTS: [&str; 7] = [
+    "unet",
+    "vae",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
+    "scheduler",
+];
 
 /// How far a checkpoint has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,77 +49,78 @@ pub struct SaveProgress {
 struct Network {
     weights: Weights,
     tensors: Vec<Planned>,
-    /// Canonical names by those that are written.
-    origins: BTreeMap<String, String>,
+    /// Where each comes from, by the names that are written.
+    origins: BTreeMap<String, Origin>,
 }
 
 /// What all the files that are written have in common.
 struct Writer<'a> {
-    precision: Precision,
     device: &'a Device,
     at: SaveProgress,
     progress: &'a mut dyn FnMut(SaveProgress),
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint, with all that is added to its weights, in `precision`: to one file if `output` ends in
-    /// `.safetensors`, else to a folder in diffusers' layout.
+    /// Writes the checkpoint, with all that is added to its weights, in `format`: to one file if `output` ends in `.safetensors` or
+    /// `.gguf`, else to a folder in diffusers' layout.
     ///
-    /// Sums are computed on `device`. A safety checker and the like are left behind. Where a folder cannot be written whole, its
-    /// `model_index.json` is not there, without which it is no checkpoint.
+    /// The quantised formats are for GGUF, and for the matrices of the networks: in such a file convolutions and embeddings are `f16`,
+    /// biases and norms `f32`, much as stable-diffusion.cpp has them. Sums are computed on `device`. A safety checker and the like are
+    /// left behind. Where a folder cannot be written whole, its `model_index.json` is not there, without which it is no checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidSetting`] if there is something at `output`; [`Error::Checkpoint`] if a network has no names in CompVis' code,
-    /// which is where single files have theirs from; [`Error::Io`]; those of [`Weights::open`] and of reading.
+    /// [`Error::InvalidSetting`] if there is something at `output`, or it cannot be in that format; [`Error::Checkpoint`] if a network
+    /// has no names in CompVis' code, which is where single files have theirs from, or a weight is too large for the format;
+    /// [`Error::Io`]; those of [`Weights::open`] and of reading.
     pub fn save(
         &self,
         output: impl AsRef<Path>,
-        precision: Precision,
+        format: impl Into<WeightFormat>,
         device: &Device,
         progress: &mut dyn FnMut(SaveProgress),
     ) -> Result<()> {
-        let output = output.as_ref();
-        let is_file = output
-            .extension()
-            .is_some_and(|extension| extension == "safetensors");
+        let (output, format) = (output.as_ref(), format.into());
+        let target = Target::of(output, format)?;
         let is_empty_folder =
             || fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-        if output.exists() && (is_file || !is_empty_folder()) {
+        if output.exists() && (target.is_file() || !is_empty_folder()) {
             let expected = "a file or folder that does not exist yet";
             return Err(Error::setting("output", expected, output.display()));
         }
-        let networks: Vec<_> = Component::ALL
+        let networks: Vec<_> = self
+            .components()
             .into_iter()
-            .map(|component| self.network(component, is_file))
+            .map(|component| self.network(component, target, format))
             .collect::<Result<_>>()?;
-        let numbers = |network: &Network| {
-            let counts = network
-                .tensors
-                .iter()
-                .map(|tensor| tensor.shape.iter().product::<usize>());
-            counts.sum::<usize>()
-        };
-        let total = networks.iter().map(numbers).sum::<usize>() * precision.bytes();
+        let bytes = |network: &Network| network.tensors.iter().map(Planned::bytes).sum::<u64>();
         let writer = &mut Writer {
-            precision,
             device,
             at: SaveProgress {
                 done_bytes: 0,
-                total_bytes: total as u64,
+                total_bytes: networks.iter().map(bytes).sum(),
             },
             progress,
         };
-        if is_file {
-            self.save_file(output, &networks, writer)
+        if target.is_file() {
+            self.save_file(output, target, format, &networks, writer)
         } else {
             self.save_folder(output, &networks, writer)
         }
     }
 
     /// The tensors of a network, by the names that they will have.
-    fn network(&self, component: Component, in_file: bool) -> Result<Network> {
+    fn network(
+        &self,
+        component: Component,
+        target: Target,
+        format: WeightFormat,
+    ) -> Result<Network> {
+        let in_file = target.is_file();
         let weights = self.weights(component, Precision::F32)?;
+        if in_file && component == Component::TextEncoder2 {
+            return self.open_clip(weights, target, format);
+        }
         let names = weights.by_canonical_name()?;
         let spell = |name: &str| {
             if in_file {
@@ -121,9 +135,40 @@ impl Checkpoint {
             let written = spell(name)?;
             let stored = weights.shape(key).unwrap_or_default();
             let shape = shape(component, name, stored, in_file);
-            origins.insert(written.clone(), name.clone());
+            origins.insert(written.clone(), Origin::Same(name.clone()));
             tensors.push(Planned {
+                format: target.tensor_format(format, &written, &shape),
                 name: written,
+                shape,
+            });
+        }
+        Ok(Network {
+            weights,
+            tensors,
+            origins,
+        })
+    }
+
+    /// The tensors of the second text encoder in OpenCLIP's names.
+    fn open_clip(&self, weights: Weights, target: Target, format: WeightFormat) -> Result<Network> {
+        let names = weights.by_canonical_name()?;
+        let shape = |name: &str| names.get(name).and_then(|key| weights.shape(key));
+        let mut tensors = Vec::new();
+        let mut origins = BTreeMap::new();
+        for name in names.keys() {
+            let written = open_clip::of_transformers(name, &shape).ok_or_else(|| {
+                let component = weights.component();
+                Error::checkpoint(&self.root, no_name(component, name))
+            })?;
+            // What is joined to another is written with that.
+            let Some((written, shape, origin)) = written else {
+                continue;
+            };
+            let name = format!("{}{written}", single::prefix(Component::TextEncoder2));
+            origins.insert(name.clone(), origin);
+            tensors.push(Planned {
+                format: target.tensor_format(format, &name, &shape),
+                name,
                 shape,
             });
         }
@@ -159,41 +204,66 @@ impl Checkpoint {
                 None
             }
             Component::TextEncoder => Some(format!("text_model.{name}")),
+            Component::TextEncoder2 => None,
         };
-        let spelt = spelt.ok_or_else(|| {
-            let reason = format!(
-                "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that does not end in \
-                 .safetensors"
-            );
-            Error::checkpoint(&self.root, reason)
-        })?;
-        Ok(format!("{}{spelt}", single::prefix(component)))
+        let spelt = spelt.ok_or_else(|| Error::checkpoint(&self.root, no_name(component, name)))?;
+        let prefix = match component {
+            Component::TextEncoder if self.has(Component::TextEncoder2) => single::FIRST,
+            _ => single::prefix(component),
+        };
+        Ok(format!("{prefix}{spelt}"))
     }
 
     fn save_file(
         &self,
         output: &Path,
+        target: Target,
+        format: WeightFormat,
         networks: &[Network],
         writer: &mut Writer<'_>,
     ) -> Result<()> {
         let mut files = self.small_files()?;
-        if files
-            .get("tokenizer/merges.txt")
-            .is_some_and(|merges| single::is_clip(merges))
-        {
-            files.retain(|name, _| !name.starts_with("tokenizer/"));
+        for tokenizer in tokenizers(self.has(Component::TextEncoder2)) {
+            if files
+                .get(&format!("{tokenizer}/merges.txt"))
+                .is_some_and(|merges| single::is_clip(merges))
+            {
+                // What it pads with is not the same in all.
+                let config = format!("{tokenizer}/tokenizer_config.json");
+                let special = format!("{tokenizer}/special_tokens_map.json");
+                let own = format!("{tokenizer}/");
+                files.retain(|name, _| {
+                    !name.starts_with(&own) || *name == config || *name == special
+                });
+            }
         }
         let files = serde_json::to_string(&files)
             .map_err(|error| Error::other("writing the checkpoint's configs", error))?;
-        let metadata = metadata()
-            .into_iter()
-            .chain([(METADATA.to_owned(), files)])
-            .collect();
         let tensors: Vec<_> = networks
             .iter()
             .flat_map(|network| network.tensors.clone())
             .collect();
-        writer.write(output, &tensors, &metadata, networks)
+        let frame = if target == Target::Gguf {
+            // By these names ComfyUI-GGUF knows the U-Nets of Stable Diffusion.
+            let architecture = if self.has(Component::TextEncoder2) {
+                "sdxl"
+            } else {
+                "sd1"
+            };
+            let settings = [
+                ("general.architecture", Setting::Text(architecture.into())),
+                ("general.name", Setting::Text(self.name())),
+                ("general.file_type", Setting::Number(format.file_type())),
+                ("general.quantization_version", Setting::Number(2)),
+                (METADATA, Setting::Text(files)),
+            ];
+            gguf_frame(&tensors, &settings)
+        } else {
+            let mut metadata = metadata();
+            metadata.insert(METADATA.to_owned(), files);
+            safetensors_frame(&tensors, &metadata)?
+        };
+        writer.write(output, &frame, &tensors, networks)
     }
 
     fn save_folder(
@@ -213,12 +283,9 @@ impl Checkpoint {
         for network in networks {
             let component = network.weights.component();
             let path = output.join(format!("{component}/{}.safetensors", component.stem()));
-            writer.write(
-                &path,
-                &network.tensors,
-                &metadata(),
-                std::slice::from_ref(network),
-            )?;
+            let frame = safetensors_frame(&network.tensors, &metadata())?;
+            let own = std::slice::from_ref(network);
+            writer.write(&path, &frame, &network.tensors, own)?;
         }
         write_whole(output.join("model_index.json"), index.as_bytes())
     }
@@ -232,22 +299,23 @@ impl Checkpoint {
                 self.scheduler.clone(),
             ),
         ]);
-        for component in Component::ALL {
+        for component in self.components() {
             files.insert(
                 format!("{component}/config.json"),
                 self.config(component).to_owned(),
             );
         }
-        let tokenizer = self.root.join("tokenizer");
-        for name in self.storage.names(&tokenizer)? {
-            if self.storage.is_file(&tokenizer.join(&name)) {
-                let text = self.storage.read_text(&tokenizer.join(&name))?;
-                files.insert(format!("tokenizer/{name}"), text);
+        for tokenizer in tokenizers(self.has(Component::TextEncoder2)) {
+            let folder = self.root.join(tokenizer);
+            for name in self.storage.names(&folder)? {
+                if self.storage.is_file(&folder.join(&name)) {
+                    let text = self.storage.read_text(&folder.join(&name))?;
+                    files.insert(format!("{tokenizer}/{name}"), text);
+                }
             }
         }
-        let profile: PathBuf = self.root.join(PROFILE_FILE);
-        if self.storage.is_file(&profile) {
-            files.insert(PROFILE_FILE.to_owned(), self.storage.read_text(&profile)?);
+        if let Some(profile) = self.profile_file()? {
+            files.insert(PROFILE_FILE.to_owned(), profile);
         }
         Ok(files)
     }
@@ -275,12 +343,11 @@ impl Writer<'_> {
     fn write(
         &mut self,
         path: &Path,
+        frame: &Frame,
         tensors: &[Planned],
-        metadata: &BTreeMap<String, String>,
         networks: &[Network],
     ) -> Result<()> {
         let Self {
-            precision,
             device,
             at,
             progress,
@@ -288,7 +355,7 @@ impl Writer<'_> {
         let mut read = |tensor: &Planned| {
             let found = networks.iter().find_map(|network| {
                 let origin = network.origins.get(&tensor.name)?;
-                Some(network.weights.read(origin, device))
+                Some(origin.read(&network.weights, device))
             });
             found.expect("the tensors that are written are those of the networks")
         };
@@ -296,8 +363,15 @@ impl Writer<'_> {
             at.done_bytes += bytes;
             progress(*at);
         };
-        write_tensors(path, tensors, metadata, *precision, &mut read, &mut wrote)
+        write_tensors(path, frame, tensors, &mut read, &mut wrote)
     }
+}
+
+fn no_name(component: Component, name: &str) -> String {
+    format!(
+        "the {component} has {name}, which has no name in single files; write a folder, with an OUTPUT that ends in neither \
+         .safetensors nor .gguf"
+    )
 }
 
 /// What diffusers wants to read of a file before it reads it.
@@ -308,7 +382,8 @@ fn metadata() -> BTreeMap<String, String> {
 /// The name of a weight in a folder: as every folder on the hub has it.
 fn in_folder(component: Component, name: &str) -> String {
     match component {
-        Component::TextEncoder => format!("text_model.{name}"),
+        Component::TextEncoder2 if name.starts_with("text_projection.") => name.to_owned(),
+        Component::TextEncoder | Component::TextEncoder2 => format!("text_model.{name}"),
         Component::Unet | Component::Vae => name.to_owned(),
     }
 }

@@ -3,20 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ip2p_core::{Error, Precision, Result};
+use ip2p_core::{Error, Precision, Result, WeightsName, WeightsVariant};
 use serde::Deserialize;
 
 use super::Component;
 use crate::storage::Storage;
-
-/// One of the sets of weights that a folder may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variant {
-    /// The files without a word in their name.
-    Full,
-    /// The files with `fp16` in their name.
-    Fp16,
-}
 
 /// The files that hold the weights of a component.
 #[derive(Debug)]
@@ -48,8 +39,8 @@ impl WeightFiles {
     ) -> Result<Self> {
         let names = storage.names(folder)?;
         let preferred = match precision {
-            Precision::F16 => [Variant::Fp16, Variant::Full],
-            _ => [Variant::Full, Variant::Fp16],
+            Precision::F16 => [WeightsVariant::Fp16, WeightsVariant::Full],
+            _ => [WeightsVariant::Full, WeightsVariant::Fp16],
         };
         for variant in preferred {
             if let Some(files) =
@@ -65,25 +56,36 @@ impl WeightFiles {
         storage: &Storage,
         folder: &Path,
         stem: &str,
-        variant: Variant,
+        variant: WeightsVariant,
         names: &BTreeSet<String>,
     ) -> Result<Option<Self>> {
+        let mut whole = None;
         let mut shards = BTreeMap::new();
         for name in names {
-            match parse_name(name, stem) {
-                Some((found, None)) if found == variant => {
-                    return Ok(Some(Self {
-                        paths: vec![folder.join(name)],
-                        index: None,
-                    }));
-                }
-                Some((found, Some(shard))) if found == variant => {
-                    shards.insert(shard, name.clone());
-                }
-                _ => {}
+            let Some(found) = WeightsName::parse(name, stem).filter(|it| it.variant == variant)
+            else {
+                continue;
+            };
+            let twice = match found.shard {
+                None => whole.replace(name),
+                Some(shard) => shards.insert(shard, name),
+            };
+            if let Some(twice) = twice {
+                return Err(twice_there(folder, twice, name));
             }
         }
-        if let Some(name) = index_names(stem, variant)
+        if let Some(name) = whole {
+            // diffusers would read the shards, and transformers the file.
+            return match shards.first_key_value() {
+                Some((_, shard)) => Err(twice_there(folder, name, shard)),
+                None => Ok(Some(Self {
+                    paths: vec![folder.join(name)],
+                    index: None,
+                })),
+            };
+        }
+        if let Some(name) = variant
+            .index_names(stem)
             .iter()
             .find(|name| names.contains(*name))
         {
@@ -118,6 +120,12 @@ impl WeightFiles {
     }
 }
 
+fn twice_there(folder: &Path, first: &str, second: &str) -> Error {
+    let reason =
+        format!("holds the same weights twice, in {first} and in {second}; remove one of them");
+    Error::checkpoint(folder, reason)
+}
+
 fn parse_index(path: &Path, json: &str) -> Result<Index> {
     #[derive(Deserialize)]
     struct Raw {
@@ -135,37 +143,7 @@ fn parse_index(path: &Path, json: &str) -> Result<Index> {
     })
 }
 
-/// The set and the shard (number, of how many) that a file name stands for; both places of `fp16` are in use.
-fn parse_name(name: &str, stem: &str) -> Option<(Variant, Option<(u32, u32)>)> {
-    let rest = name.strip_prefix(stem)?.strip_suffix(".safetensors")?;
-    let half = rest
-        .strip_prefix(".fp16")
-        .or_else(|| rest.strip_suffix(".fp16"));
-    let variant = if half.is_some() {
-        Variant::Fp16
-    } else {
-        Variant::Full
-    };
-    let shard = half.unwrap_or(rest);
-    if shard.is_empty() {
-        return Some((variant, None));
-    }
-    let (number, count) = shard.strip_prefix('-')?.split_once("-of-")?;
-    Some((variant, Some((number.parse().ok()?, count.parse().ok()?))))
-}
-
-/// The names that diffusers and transformers give the index.
-fn index_names(stem: &str, variant: Variant) -> Vec<String> {
-    match variant {
-        Variant::Full => vec![format!("{stem}.safetensors.index.json")],
-        Variant::Fp16 => vec![
-            format!("{stem}.safetensors.index.fp16.json"),
-            format!("{stem}.fp16.safetensors.index.json"),
-        ],
-    }
-}
-
-fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), String>) -> Result<()> {
+fn check_shards(folder: &Path, shards: &BTreeMap<(u32, u32), &String>) -> Result<()> {
     let Some((&(_, count), first)) = shards.first_key_value() else {
         return Ok(());
     };
@@ -255,6 +233,30 @@ mod tests {
             ],
         ] {
             assert_eq!(find(&folder(&names), Precision::F32).unwrap(), names);
+        }
+    }
+
+    #[test]
+    fn two_files_of_the_same_weights_are_named() {
+        for names in [
+            [
+                "diffusion_pytorch_model.safetensors",
+                "diffusion_pytorch_model-00001-of-00002.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model-00001-of-00002.fp16.safetensors",
+                "diffusion_pytorch_model.fp16-00001-of-00002.safetensors",
+            ],
+            [
+                "diffusion_pytorch_model-00001-of-00002.safetensors",
+                "diffusion_pytorch_model-1-of-2.safetensors",
+            ],
+        ] {
+            let message = find(&folder(&names), Precision::F32)
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("the same weights twice"), "{message}");
+            assert!(names.iter().all(|name| message.contains(name)), "{message}");
         }
     }
 

@@ -28,11 +28,11 @@ pub(super) fn read_model_index(storage: &Storage, folder: &Path) -> Result<Map<S
     }
     let index: Map<String, Value> = serde_json::from_str(&storage.read_text(&path)?)
         .map_err(|error| Error::checkpoint(&path, format!("is no JSON object: {error}")))?;
-    for part in ["transformer", "text_encoder_2", "prior"] {
+    for part in ["transformer", "text_encoder_3", "prior"] {
         if has_part(&index, part) {
             let class = index.get("_class_name").and_then(Value::as_str);
             let reason = format!(
-                "{part}: a {} is not of the architecture of Stable Diffusion 1 or 2, which is all that is supported",
+                "{part}: a {} is not of the architecture of Stable Diffusion 1, 2 or XL, which is all that is supported",
                 class.unwrap_or("pipeline with this part")
             );
             return Err(Error::checkpoint(&path, reason));
@@ -45,6 +45,15 @@ pub(super) fn read_model_index(storage: &Storage, folder: &Path) -> Result<Map<S
         }
     }
     Ok(index)
+}
+
+/// The folders of the tokenizers, one for each text encoder.
+pub(super) fn tokenizers(two: bool) -> &'static [&'static str] {
+    if two {
+        &["tokenizer", "tokenizer_2"]
+    } else {
+        &["tokenizer"]
+    }
 }
 
 /// Whether `model_index.json` lists a part: `["library", "Class"]`, and `[null, null]` for one that was left out.

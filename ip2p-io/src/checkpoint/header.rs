@@ -37,6 +37,8 @@ pub(crate) struct TensorInfo {
     /// Where its numbers start, in bytes from the start of the file.
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
+    /// Whether it is a matrix whose columns lie one after the other, not its rows.
+    pub(crate) is_turned: bool,
 }
 
 /// How the numbers of a tensor are stored.
@@ -56,6 +58,16 @@ impl Format {
                 matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
             }
             Self::Quantized(_) => true,
+        }
+    }
+
+    /// The bytes of so many numbers, which are whole blocks if they are quantised; none if there cannot be so many.
+    pub(crate) fn bytes(self, numbers: u64) -> Option<u64> {
+        match self {
+            Self::Plain(dtype) => numbers.checked_mul(dtype.bitsize() as u64 / 8),
+            Self::Quantized(quant) => {
+                (numbers / quant.numbers() as u64).checked_mul(quant.bytes() as u64)
+            }
         }
     }
 }
@@ -83,12 +95,11 @@ impl Header {
         &self.metadata
     }
 
-    /// A header that says no more than where the tensors lie.
-    pub(crate) fn of_tensors(tensors: BTreeMap<String, TensorInfo>) -> Self {
-        Self {
-            tensors,
-            metadata: BTreeMap::new(),
-        }
+    pub(crate) fn new(
+        tensors: BTreeMap<String, TensorInfo>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
+        Self { tensors, metadata }
     }
 
     pub(crate) fn into_tensors(self) -> BTreeMap<String, TensorInfo> {
@@ -192,6 +203,7 @@ fn place(
             shape: info.shape,
             offset,
             bytes,
+            is_turned: false,
         };
         tensors.insert(name, info);
     }

@@ -8,8 +8,8 @@
 //! if anything panics meanwhile; because it reports what does not fit only after reading the file; and because it
 //! copies a matrix thrice to transpose it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -18,7 +18,7 @@ use ip2p_core::{Error, Precision, Result};
 use serde::Serialize;
 
 use super::Component;
-use super::convert::{Layout, read_tensor};
+use super::convert::{Layout, convert_tensor, read_tensor};
 use super::names::Place;
 use super::weights::{Stored, Weights};
 use crate::storage::Opened;
@@ -81,24 +81,51 @@ impl Weights {
             file_bytes: plan.values().map(|planned| planned.stored.info.bytes).sum(),
             precision,
         };
+        let module = self.fill(module, plan, precision, progress)?;
+        Ok((module, report))
+    }
+
+    /// Reads the tensors of these canonical names again, into a module that these weights have filled before.
+    ///
+    /// The others stay what they are, and are not read.
+    pub(crate) fn load_again<M: Module>(
+        &self,
+        module: M,
+        names: &BTreeSet<String>,
+        precision: Precision,
+    ) -> Result<M> {
+        let mut plan = self.plan(&module)?;
+        plan.retain(|name, _| names.contains(name));
+        self.fill(module, plan, precision, &mut |_| ())
+    }
+
+    fn fill<M: Module>(
+        &self,
+        module: M,
+        plan: BTreeMap<String, Planned<'_>>,
+        precision: Precision,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<M> {
+        let bytes = plan.values().map(|planned| planned.stored.info.bytes);
+        let at = LoadProgress {
+            component: self.component,
+            done_bytes: 0,
+            total_bytes: bytes.sum(),
+        };
         let mut filler = Filler {
             weights: self,
             plan,
             precision,
             files: BTreeMap::new(),
             place: Place::default(),
-            at: LoadProgress {
-                component: self.component,
-                done_bytes: 0,
-                total_bytes: report.file_bytes,
-            },
+            at,
             progress,
             failed: None,
         };
         let module = module.map(&mut filler);
         match filler.failed {
             Some(error) => Err(error),
-            None => Ok((module, report)),
+            None => Ok(module),
         }
     }
 
@@ -227,11 +254,7 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    fn read(&mut self, name: &str, device: &Device) -> Result<TensorData> {
-        let planned = self
-            .plan
-            .remove(name)
-            .expect("the plan was made from a walk through the same module");
+    fn read(&mut self, name: &str, planned: &Planned<'_>, device: &Device) -> Result<TensorData> {
         let info = &planned.stored.info;
         let path = &self.weights.files[planned.stored.file];
         let failed = |source| self.weights.read_error(planned.stored, name, source);
@@ -244,11 +267,11 @@ impl Filler<'_> {
             let values = self
                 .weights
                 .read_adapted(file, planned.stored, name, device)?;
-            TensorData::new(planned.layout.arrange(values), planned.shape)
+            convert_tensor(values, planned.layout, self.precision, &planned.shape)
         } else {
             read_tensor(file, info, planned.layout, self.precision, &planned.shape)
-                .map_err(failed)?
         };
+        let data = data.map_err(failed)?;
         self.at.done_bytes += info.bytes;
         (self.progress)(self.at);
         Ok(data)
@@ -268,8 +291,13 @@ impl ModuleMapper for Filler<'_> {
         if self.failed.is_some() {
             return param;
         }
+        let name = self.place.name(self.weights.component);
+        // What is not planned is not to be read.
+        let Some(planned) = self.plan.remove(&name) else {
+            return param;
+        };
         let device = param.lazy_device();
-        match self.read(&self.place.name(self.weights.component), &device) {
+        match self.read(&name, &planned, &device) {
             Ok(data) => {
                 let tensor = Tensor::from_data(data, (&device, dtype(self.precision)));
                 let id = param.id;

@@ -7,6 +7,7 @@
 //! vae/                                        likewise
 //! text_encoder/config.json, model.safetensors
 //! tokenizer/                                  see [`Tokenizer`](crate::Tokenizer)
+//! text_encoder_2/, tokenizer_2/               the second text encoder of Stable Diffusion XL and its tokenizer
 //! scheduler/scheduler_config.json             how it was trained, from which [`Checkpoint::profile`] is found
 //! ip2p.json                                   optional: fields of the profile that the other files cannot say, and the
 //!                                             settings that an edit has by default
@@ -21,15 +22,20 @@
 //! and `proj_attn`, whether stored as linear layers or as convolutions of one pixel.
 
 mod adapt;
+mod component;
 mod compvis;
 mod convert;
 mod export;
 mod files;
 mod folder;
+mod format;
 mod gguf;
 mod header;
 mod load;
 mod names;
+mod open_clip;
+mod origin;
+mod other_vae;
 mod profile;
 mod save;
 mod single;
@@ -43,25 +49,26 @@ mod weights;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::Module;
 use ip2p_core::{Error, Precision, Result};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+pub use self::component::Component;
 pub(crate) use self::compvis::UnetBlocks;
 pub(crate) use self::convert::{Layout, read_tensor};
 pub use self::export::SaveProgress;
-use self::folder::{check_folder, missing_part, read_model_index, read_part};
+use self::folder::{check_folder, has_part, missing_part, read_model_index, read_part, tokenizers};
+pub use self::format::WeightFormat;
 pub use self::gguf::parse_gguf;
 pub use self::header::{Header, parse_header};
 pub(crate) use self::header::{LENGTH_BYTES, TensorInfo};
 pub use self::load::{LoadProgress, LoadReport};
 pub use self::names::{ParameterName, parameter_names};
+use self::other_vae::OtherVae;
 pub use self::save::save_weights;
 use self::single::Single;
 pub use self::single::{OpenOptions, WeightsChoice};
@@ -71,7 +78,6 @@ pub use self::summary::{
 pub(crate) use self::torch::is_torch;
 pub use self::torch::parse_torch;
 use self::transplant::Transplant;
-use self::weights::Stored;
 pub use self::weights::Weights;
 pub(crate) use self::weights::read_tensors;
 use crate::Tokenizer;
@@ -79,56 +85,14 @@ use crate::lora::Lora;
 use crate::storage::Storage;
 use crate::tokenizer::TokenizerFiles;
 
-/// A network of a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Component {
-    /// CLIP's text encoder.
-    TextEncoder,
-    /// The network that predicts the noise.
-    Unet,
-    /// The autoencoder between pictures and latents.
-    Vae,
-}
-
-impl Component {
-    /// Every component, in the order in which an edit needs them.
-    pub const ALL: [Self; 3] = [Self::TextEncoder, Self::Vae, Self::Unet];
-
-    /// The name of its folder and in errors.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TextEncoder => "text_encoder",
-            Self::Unet => "unet",
-            Self::Vae => "vae",
-        }
-    }
-
-    /// How the names of its weight files begin.
-    const fn stem(self) -> &'static str {
-        match self {
-            Self::TextEncoder => "model",
-            Self::Unet | Self::Vae => "diffusion_pytorch_model",
-        }
-    }
-}
-
-impl fmt::Display for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// A checkpoint: a folder in diffusers' layout, on the disk or in memory, whose small files have been read.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     storage: Storage,
     root: PathBuf,
     model_index: Map<String, Value>,
-    text_encoder: String,
-    unet: String,
-    vae: String,
+    /// The configs of the networks that there are.
+    configs: BTreeMap<Component, String>,
     scheduler: String,
     loras: Vec<Lora>,
     transplants: Vec<Arc<Transplant>>,
@@ -136,15 +100,12 @@ pub struct Checkpoint {
     /// The file that all weights are in, if it is not a folder.
     single: Option<Arc<Single>>,
     /// Another autoencoder than its own.
-    vae_weights: Option<Arc<OtherVae>>,
+    other_vae: Option<Arc<OtherVae>>,
     /// Where the weights of the U-Net lie in the folder.
     unet_folder: &'static str,
     /// Which of two sets of weights these are.
     choice: Option<WeightsChoice>,
 }
-
-/// An autoencoder's file, and its tensors by diffusers' names.
-type OtherVae = (PathBuf, BTreeMap<String, Stored>);
 
 impl Checkpoint {
     /// Opens a checkpoint and reads its configs; no weights are read.
@@ -193,15 +154,22 @@ impl Checkpoint {
 
     fn open_in(storage: Storage, root: &Path) -> Result<Self> {
         let model_index = read_model_index(&storage, root)?;
-        let config =
-            |component: Component| read_part(&storage, root, component.name(), "config.json");
-        if !storage.is_dir(&root.join("tokenizer")) {
-            return Err(missing_part(root, "tokenizer", "tokenizer/"));
+        let mut configs = BTreeMap::new();
+        let second = Component::TextEncoder2;
+        for component in Component::ALL {
+            if component == second && !has_part(&model_index, second.name()) {
+                continue;
+            }
+            let config = read_part(&storage, root, component.name(), "config.json")?;
+            configs.insert(component, config);
+        }
+        for tokenizer in tokenizers(configs.contains_key(&second)) {
+            if !storage.is_dir(&root.join(tokenizer)) {
+                return Err(missing_part(root, tokenizer, &format!("{tokenizer}/")));
+            }
         }
         Ok(Self {
-            text_encoder: config(Component::TextEncoder)?,
-            unet: config(Component::Unet)?,
-            vae: config(Component::Vae)?,
+            configs,
             scheduler: read_part(&storage, root, "scheduler", "scheduler_config.json")?,
             root: root.to_owned(),
             storage,
@@ -210,7 +178,7 @@ impl Checkpoint {
             transplants: Vec::new(),
             lora_notes: Vec::new(),
             single: None,
-            vae_weights: None,
+            other_vae: None,
             unet_folder: Component::Unet.name(),
             choice: None,
         })
@@ -237,8 +205,37 @@ impl Checkpoint {
     ///
     /// Those of [`Tokenizer::open`].
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        let folder = self.root.join("tokenizer");
+        self.read_tokenizer("tokenizer")
+    }
+
+    /// Reads the tokenizer of the second text encoder, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tokenizer::open`].
+    pub fn tokenizer_2(&self) -> Result<Option<Tokenizer>> {
+        let second = self.has(Component::TextEncoder2);
+        second
+            .then(|| self.read_tokenizer("tokenizer_2"))
+            .transpose()
+    }
+
+    fn read_tokenizer(&self, name: &str) -> Result<Tokenizer> {
+        let folder = self.root.join(name);
         Tokenizer::from_bytes(&TokenizerFiles::read_in(&self.storage, &folder)?)
+    }
+
+    /// The networks that it has, in the order in which an edit needs them.
+    #[must_use]
+    pub fn components(&self) -> Vec<Component> {
+        let all = Component::ALL.into_iter();
+        all.filter(|component| self.has(*component)).collect()
+    }
+
+    /// Whether it has this network: all have all but the second text encoder.
+    #[must_use]
+    pub fn has(&self, component: Component) -> bool {
+        self.configs.contains_key(&component)
     }
 
     /// The pipeline's class in diffusers, as `model_index.json` names it.
@@ -247,26 +244,17 @@ impl Checkpoint {
         self.model_index.get("_class_name").and_then(Value::as_str)
     }
 
-    /// The text of a network's `config.json`.
+    /// The text of a network's `config.json`, empty for a network that it does not have.
     #[must_use]
     pub fn config(&self, component: Component) -> &str {
-        match component {
-            Component::TextEncoder => &self.text_encoder,
-            Component::Unet => &self.unet,
-            Component::Vae => &self.vae,
-        }
+        self.configs.get(&component).map_or("", String::as_str)
     }
 
     /// Takes a network's config from here, not from its file: for a network that is made from another, and is not yet on the
     /// disk.
     #[must_use]
     pub fn with_config(mut self, component: Component, json: impl Into<String>) -> Self {
-        let config = match component {
-            Component::TextEncoder => &mut self.text_encoder,
-            Component::Unet => &mut self.unet,
-            Component::Vae => &mut self.vae,
-        };
-        *config = json.into();
+        self.configs.insert(component, json.into());
         self
     }
 
@@ -297,8 +285,13 @@ impl Checkpoint {
         ))
     }
 
-    fn kind(&self) -> Result<ModelKind> {
-        let config = parse_config(Component::Unet.name(), &self.unet)?;
+    /// What its U-Net was made for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if the U-Net's config does not say it in a number.
+    pub fn kind(&self) -> Result<ModelKind> {
+        let config = parse_config(Component::Unet.name(), self.config(Component::Unet))?;
         match config.get("in_channels") {
             // diffusers' default.
             None | Some(Value::Null) => Ok(ModelKind::from_in_channels(4)),
@@ -322,9 +315,9 @@ impl Checkpoint {
             Component::Unet => self.unet_folder,
             other => other.name(),
         };
-        let mut weights = match (&self.vae_weights, &self.single) {
+        let mut weights = match (&self.other_vae, &self.single) {
             (Some(vae), _) if component == Component::Vae => {
-                Weights::of_file(component, &vae.0, vae.1.clone())
+                Weights::of_files(component, vae.files.clone(), vae.tensors.clone())
             }
             (_, Some(single)) => single.weights(component),
             _ => Weights::open_in(&self.storage, &self.root.join(folder), component, precision)?,
@@ -366,7 +359,7 @@ impl Checkpoint {
     ///
     /// As [`Weights::open`].
     pub fn fingerprint(&self, precision: Precision) -> Result<String> {
-        self.fingerprint_of(&Component::ALL, precision)
+        self.fingerprint_of(&self.components(), precision)
     }
 
     /// As [`Self::fingerprint`], of some of the networks, in the order in which they are given.

@@ -24,12 +24,12 @@ const OLD_ATTENTION: [(&str, &str); 4] = [
 
 /// The one name that all spellings of a checkpoint's key share, or [`None`] for a buffer that is no weight.
 ///
-/// - `text_encoder`: without the prefix `text_model.`, which transformers 5 no longer writes. `position_ids` counts
+/// - `text_encoder`, `text_encoder_2`: without the prefix `text_model.`, which transformers 5 no longer writes. `position_ids` counts
 ///   from 0 to 76 and is stored by transformers before 4.31: the network needs no such table.
 /// - `vae`: the attention's projections by their new names.
 pub(crate) fn canonical(component: Component, key: &str) -> Option<String> {
     match component {
-        Component::TextEncoder => {
+        Component::TextEncoder | Component::TextEncoder2 => {
             let is_buffer = key.rsplit('.').next() == Some("position_ids");
             let name = key.strip_prefix("text_model.").unwrap_or(key);
             (!is_buffer).then(|| name.to_owned())

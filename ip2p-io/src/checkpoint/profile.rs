@@ -1,6 +1,8 @@
 //! Finding a checkpoint's [`CheckpointProfile`] in its files.
 
-use ip2p_core::{CheckpointProfile, Error, GuidanceFormula, ModelFamily, Result};
+use ip2p_core::{
+    CheckpointProfile, Error, KnownProfile, ModelFamily, NullText, Result, SamplerKind, TextState,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,8 +18,10 @@ impl Checkpoint {
     ///   of [`Checkpoint::scheduler_config`].
     /// - `vae/config.json`: the scaling factor of the latents, and if it is missing diffusers' own for the class.
     /// - `unet/config.json`: the family, from the width of the context.
-    /// - the name that the checkpoint was saved under: InstructDiffusion combines the branches by a formula of its own,
-    ///   which nothing else in its files says.
+    /// - `model_index.json` of Stable Diffusion XL: what stands for no sentence (`force_zeros_for_empty_prompt`), and whether the
+    ///   source's latents are scaled (`is_cosxl_edit`; where it does not say, as of a training without betas).
+    /// - the name that the checkpoint was saved under, if it is a [`KnownProfile`]'s: InstructDiffusion combines the branches by
+    ///   a formula of its own, which nothing else in its files says.
     /// - `ip2p.json` in the folder: fields of [`CheckpointProfile`] that replace the found ones, among them the settings
     ///   that an edit has by default. Its author knows best; a caller who knows better changes the result.
     ///
@@ -31,25 +35,53 @@ impl Checkpoint {
         let mut profile = CheckpointProfile {
             name: self.name(),
             family: self.family()?,
-            scaling_factor: self.scaling_factor()?,
+            scaling_factor: scaling_factor(self.trained_vae())?,
             ..training.clone()
         };
-        if is_instruct_diffusion(&profile.name) {
-            profile.guidance = GuidanceFormula::InstructDiffusion;
-            // `edit_cli.py` of InstructDiffusion at 435f0c3.
-            profile.text_scale = 5.0;
-            profile.image_scale = 1.25;
+        if self.has(Component::TextEncoder2) {
+            self.sdxl(&mut profile)?;
+        }
+        if let Some(known) = KnownProfile::of(&profile.name, profile.family) {
+            known.apply_to(&mut profile);
         }
         let path = self.root.join(PROFILE_FILE);
         if !self.storage.is_file(&path) {
+            self.rescale(&mut profile)?;
             return Ok(profile);
         }
-        let profile = overlay(&profile, &self.storage.read_text(&path)?)
+        let mut profile = overlay(&profile, &self.storage.read_text(&path)?)
             .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
         profile
             .check()
             .map_err(|error| Error::checkpoint(&path, error.to_string()))?;
+        self.rescale(&mut profile)?;
         Ok(profile)
+    }
+
+    /// The text of the file that says what the others cannot, if there is anything of that kind to say: the scales of latents, where
+    /// another autoencoder took the place of the one that the checkpoint was trained with.
+    pub(super) fn profile_file(&self) -> Result<Option<String>> {
+        let path = self.root.join(PROFILE_FILE);
+        let text = if self.storage.is_file(&path) {
+            Some(self.storage.read_text(&path)?)
+        } else {
+            None
+        };
+        let other = self.other_vae.as_ref();
+        if other.is_none_or(|other| other.replaced.is_none()) {
+            return Ok(text);
+        }
+        let profile = self.profile(&CheckpointProfile::default())?;
+        let stated = text.as_deref().unwrap_or("{}");
+        let mut stated: Map<String, Value> = serde_json::from_str(stated)
+            .map_err(|error| Error::checkpoint(&path, format!("is no profile: {error}")))?;
+        for (name, scale) in [
+            ("scaling_factor", profile.scaling_factor),
+            ("image_latents_scale", profile.image_latents_scale),
+        ] {
+            stated.insert(name.to_owned(), scale.into());
+        }
+        Ok(Some(format!("{:#}\n", Value::Object(stated))))
     }
 
     /// The name that the checkpoint was saved under, or else its folder's.
@@ -68,7 +100,33 @@ impl Checkpoint {
         }
     }
 
+    /// What Stable Diffusion XL does otherwise: `pipeline_stable_diffusion_xl_instruct_pix2pix.py` of diffusers 0.42.
+    fn sdxl(&self, profile: &mut CheckpointProfile) -> Result<()> {
+        let flag = |name| field::<bool>("model_index", &self.model_index, name);
+        let vae = parse_config(Component::Vae.name(), self.config(Component::Vae))?;
+        profile.text_state = TextState::Penultimate;
+        profile.upcast_vae = field(Component::Vae.name(), &vae, "force_upcast")?.unwrap_or(true);
+        if flag("force_zeros_for_empty_prompt")?.unwrap_or(true) {
+            profile.null_text = NullText::Zeros;
+        }
+        profile.sampler = SamplerKind::Euler;
+        // `is_cosxl_edit` is not among what diffusers saves.
+        if flag("is_cosxl_edit")?.unwrap_or(profile.edm.is_some()) {
+            profile.image_latents_scale = profile.scaling_factor;
+            // Stability's own demonstration of CosXL.
+            (profile.text_scale, profile.longer_side) = (7.0, 1024);
+        } else {
+            // The model card of diffusers/sdxl-instructpix2pix-768.
+            (profile.text_scale, profile.longer_side) = (3.0, 768);
+            profile.steps = 30;
+        }
+        Ok(())
+    }
+
     fn family(&self) -> Result<ModelFamily> {
+        if self.has(Component::TextEncoder2) {
+            return Ok(ModelFamily::Sdxl);
+        }
         let config = parse_config(Component::Unet.name(), self.config(Component::Unet))?;
         Ok(
             match config.get("cross_attention_dim").and_then(Value::as_u64) {
@@ -78,22 +136,24 @@ impl Checkpoint {
             },
         )
     }
+}
 
-    fn scaling_factor(&self) -> Result<f64> {
-        let network = Component::Vae.name();
-        let config = parse_config(network, self.config(Component::Vae))?;
-        let class: Option<String> = field(network, &config, "_class_name")?;
-        let default = match class.as_deref() {
-            Some("AutoencoderTiny") => 1.0,
-            _ => 0.18215,
-        };
-        let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);
-        if factor > 0.0 {
-            Ok(factor)
-        } else {
-            let reason = format!("scaling_factor must be above 0, got {factor}");
-            Err(Error::config(network, reason))
-        }
+/// The scaling factor that an autoencoder's config states, or that of its class.
+pub(super) fn scaling_factor(vae: &str) -> Result<f64> {
+    let network = Component::Vae.name();
+    let config = parse_config(network, vae)?;
+    let class: Option<String> = field(network, &config, "_class_name")?;
+    let default = match class.as_deref() {
+        Some("AutoencoderTiny") => 1.0,
+        // diffusers' default, which is not that of the XL: its folders say 0.13025.
+        _ => 0.18215,
+    };
+    let factor = field(network, &config, "scaling_factor")?.unwrap_or(default);
+    if factor > 0.0 {
+        Ok(factor)
+    } else {
+        let reason = format!("scaling_factor must be above 0, got {factor}");
+        Err(Error::config(network, reason))
     }
 }
 
@@ -116,14 +176,9 @@ fn overlay(profile: &CheckpointProfile, json: &str) -> serde_json::Result<Checkp
     serde_json::from_value(Value::Object(fields))
 }
 
-fn is_instruct_diffusion(name: &str) -> bool {
-    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
-    letters.to_ascii_lowercase().contains("instructdiffusion")
-}
-
 #[cfg(test)]
 mod tests {
-    use ip2p_core::SamplerKind;
+    use ip2p_core::{GuidanceFormula, SamplerKind};
 
     use super::super::testing::Folder;
     use super::*;
@@ -215,8 +270,19 @@ mod tests {
     }
 
     #[test]
-    fn instruct_diffusion_is_known_by_its_name() {
+    fn a_fine_tune_is_known_by_its_name_and_family() {
         let folder = Folder::new();
+        folder.set(
+            "model_index.json",
+            "_name_or_path",
+            "hive_v2_rw_condition".into(),
+        );
+        folder.set("unet/config.json", "cross_attention_dim", 1024.into());
+        let found = profile(&folder).unwrap();
+        assert_eq!(found.suffix, ", image quality is five out of five");
+        folder.set("unet/config.json", "cross_attention_dim", 768.into());
+        let found = profile(&folder).unwrap();
+        assert_eq!(found.suffix, "");
         folder.set(
             "model_index.json",
             "_name_or_path",

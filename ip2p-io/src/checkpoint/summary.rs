@@ -142,7 +142,7 @@ impl Checkpoint {
     ) -> Result<CheckpointSummary> {
         let mut notes = self.notes();
         let mut components = Vec::new();
-        for component in Component::ALL {
+        for component in self.components() {
             let weights = self.weights(component, precision)?;
             if precision == Precision::F32 && only_half(&weights) {
                 notes.push(format!(

@@ -13,7 +13,11 @@ use sha2::{Digest, Sha256};
 use super::{Checkpoint, Component, Weights};
 
 /// The networks that a custom model differs in: its autoencoder is another's as often as not, and stays the model's own.
-const TRANSPLANTED: [Component; 2] = [Component::Unet, Component::TextEncoder];
+const TRANSPLANTED: [Component; 3] = [
+    Component::Unet,
+    Component::TextEncoder,
+    Component::TextEncoder2,
+];
 
 /// The difference between two checkpoints, to be added to a third.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(crate) struct Transplant {
 }
 
 impl Checkpoint {
-    /// Adds to the weights of the U-Net and the text encoder what `custom` learnt after `base`, `strength` times.
+    /// Adds to the weights of the U-Net and the text encoders what `custom` learnt after `base`, `strength` times.
     ///
     /// All three must have the same layers. A base of Stable Diffusion takes the latents alone: the weights of the picture's channels
     /// stay as they are. Tensors are read when they are needed, one of each at a time.
@@ -39,6 +43,9 @@ impl Checkpoint {
         }
         let mut networks = BTreeMap::new();
         for component in TRANSPLANTED {
+            if !self.has(component) {
+                continue;
+            }
             let own = self.weights(component, Precision::F32)?;
             let [custom, base] = [custom, base].map(|from| {
                 let theirs = from.weights(component, Precision::F32)?;

@@ -99,17 +99,17 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The weights of a component that are in one file on the disk, by diffusers' names.
-    pub(crate) fn of_file(
+    /// The weights of a component that are in files on the disk, at least one, by diffusers' names.
+    pub(crate) fn of_files(
         component: Component,
-        path: &Path,
+        files: Vec<PathBuf>,
         tensors: BTreeMap<String, Stored>,
     ) -> Self {
         Self {
             storage: Storage::Disk,
             component,
-            folder: path.to_owned(),
-            files: vec![path.to_owned()],
+            folder: files.first().cloned().unwrap_or_default(),
+            files,
             tensors,
             patches: BTreeMap::new(),
             transplants: Vec::new(),
@@ -171,18 +171,20 @@ impl Weights {
         let base = read_tensor(file, info, Layout::Same, Precision::F32, &info.shape)
             .map_err(|error| self.read_error(stored, name, error))?;
         let mut sum: Vec<f32> = base
-            .try_to_vec()
+            .try_into_vec()
             .map_err(|error| Error::other("reading a tensor's numbers", format!("{error:?}")))?;
         if !self.is_adapted(name) {
             return Ok(sum);
         }
-        let base = sum.clone();
+        let patches = self.patches.get(name).map_or(&[][..], Vec::as_slice);
+        // The tensor as the checkpoint has it, where something depends on that.
+        let base = patches.iter().any(Patch::needs_base).then(|| sum.clone());
         let rows = info.shape.first().copied().unwrap_or(1);
         for transplant in &self.transplants {
             transplant.add(self.component, name, rows, &mut sum, device)?;
         }
-        for patch in self.patches.get(name).into_iter().flatten() {
-            patch.add(&base, rows, &mut sum, device)?;
+        for patch in patches {
+            patch.add(base.as_deref(), rows, &mut sum, device)?;
         }
         Ok(sum)
     }
@@ -212,10 +214,7 @@ impl Weights {
                 Error::checkpoint(path, reason)
             }
             io::ErrorKind::InvalidData => {
-                let reason = format!(
-                    "tensor {name} holds NaN: the file is damaged, or the training that it is from ran away"
-                );
-                Error::checkpoint(path, reason)
+                Error::checkpoint(path, format!("tensor {name} holds {source}"))
             }
             _ => Error::io(path, source),
         }

@@ -55,7 +55,10 @@ impl Alphas {
                 Error::checkpoint(path, format!("{METADATA} in its metadata: {error}"))
             };
             let fields: Map<String, Value> = serde_json::from_str(text).map_err(wrong)?;
-            for component in [Component::Unet, Component::TextEncoder] {
+            for component in Component::ALL {
+                if component == Component::Vae {
+                    continue;
+                }
                 let prefix = format!("{component}.");
                 let own: Map<String, Value> = fields
                     .iter()

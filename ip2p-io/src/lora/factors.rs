@@ -123,6 +123,21 @@ impl Factors {
         }
     }
 
+    /// The two matrices of which what is added is the product, if it is no more than that.
+    pub(super) fn pair(
+        &self,
+        read: &mut Read<'_>,
+        device: &Device,
+    ) -> Result<Option<[Tensor<2>; 2]>> {
+        match self {
+            Self::LowRank(product) if product.core.is_none() => Ok(Some([
+                tensor(&product.left, read, device)?,
+                tensor(&product.right, read, device)?,
+            ])),
+            _ => Ok(None),
+        }
+    }
+
     /// What is added, before alpha and weight: `[rows, columns]`.
     pub(super) fn multiply(&self, read: &mut Read<'_>, device: &Device) -> Result<Tensor<2>> {
         Ok(match self {

@@ -165,9 +165,16 @@ fn spellings<'a>(
 
 /// Refuses a file whose cross-attention takes sentences of another text encoder.
 fn check_family(lora: &Lora, names: &BTreeMap<String, &str>, weights: &Weights) -> Result<()> {
-    if let Some((key, architecture)) = &lora.0.other {
+    let is_xl = names.keys().any(|name| name.starts_with("add_embedding."));
+    let own = if is_xl { "XL" } else { "1 or 2" };
+    let other = match (&lora.0.other, &lora.0.xl) {
+        (Some((key, architecture)), _) => Some((key, *architecture)),
+        (None, Some(key)) if !is_xl => Some((key, "Stable Diffusion XL")),
+        _ => None,
+    };
+    if let Some((key, architecture)) = other {
         let reason = format!(
-            "is for {architecture} (it has {key}), not for a model of Stable Diffusion 1 or 2"
+            "is for {architecture} (it has {key}), not for a model of Stable Diffusion {own}"
         );
         return Err(Error::checkpoint(lora.path(), reason));
     }
@@ -199,7 +206,7 @@ fn check_family(lora: &Lora, names: &BTreeMap<String, &str>, weights: &Weights) 
 }
 
 /// The family of models whose text encoder gives this width.
-fn family(width: usize) -> &'static str {
+pub(crate) fn family(width: usize) -> &'static str {
     match width {
         768 => "Stable Diffusion 1",
         1024 => "Stable Diffusion 2",

@@ -85,11 +85,14 @@ const ENDS: [(&str, Part); 35] = [
 ];
 
 /// How keys begin, and whose weights they are of.
-const BEGINNINGS: [(&str, Component); 8] = [
+const BEGINNINGS: [(&str, Component); 11] = [
     ("lora_unet_", Component::Unet),
     ("lora_te_", Component::TextEncoder),
+    ("lora_te1_", Component::TextEncoder),
+    ("lora_te2_", Component::TextEncoder2),
     ("unet.", Component::Unet),
     ("text_encoder.", Component::TextEncoder),
+    ("text_encoder_2.", Component::TextEncoder2),
     ("diffusion_model.", Component::Unet),
     ("text_model.", Component::TextEncoder),
     ("encoder.layers.", Component::TextEncoder),
@@ -97,10 +100,7 @@ const BEGINNINGS: [(&str, Component); 8] = [
 ];
 
 /// How keys begin that are of other architectures, and which.
-const OTHERS: [(&str, &str); 9] = [
-    ("lora_te1_", "Stable Diffusion XL"),
-    ("lora_te2_", "Stable Diffusion XL"),
-    ("text_encoder_2.", "Stable Diffusion XL"),
+const OTHERS: [(&str, &str); 6] = [
     (
         "lora_transformer_",
         "a transformer such as Stable Diffusion 3 or Flux",
@@ -114,6 +114,9 @@ const OTHERS: [(&str, &str); 9] = [
     ("lora_prior_", "Stable Cascade"),
     ("lora_vae_", "an autoencoder"),
 ];
+
+/// How keys begin that only files for Stable Diffusion XL have.
+const XL: [&str; 3] = ["lora_te1_", "lora_te2_", "text_encoder_2."];
 
 /// A key that is understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,7 +157,12 @@ pub(crate) fn is_lora_key(key: &str) -> bool {
     Key::parse(key).is_some()
 }
 
-/// The architecture that a key is of, if it is not Stable Diffusion 1 or 2.
+/// Whether a key is of a file for Stable Diffusion XL.
+pub(super) fn is_of_xl(key: &str) -> bool {
+    XL.iter().any(|beginning| key.starts_with(beginning))
+}
+
+/// The architecture that a key is of, if it is not Stable Diffusion.
 pub(super) fn other_architecture(key: &str) -> Option<&'static str> {
     let found = OTHERS
         .iter()
@@ -164,7 +172,7 @@ pub(super) fn other_architecture(key: &str) -> Option<&'static str> {
 
 /// A layer's name as the network has it.
 fn in_network(component: Component, layer: &str) -> String {
-    if component == Component::TextEncoder {
+    if Component::TEXT.contains(&component) {
         let inner = ["text_model.", "text_model_"]
             .iter()
             .find_map(|prefix| layer.strip_prefix(prefix));
@@ -278,6 +286,38 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_xl_say_which_text_encoder() {
+        let (first, second) = (Component::TextEncoder, Component::TextEncoder2);
+        for (key, component, layer, part) in [
+            (
+                "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha",
+                first,
+                "encoder_layers_0_mlp_fc1",
+                Part::Alpha,
+            ),
+            (
+                "lora_te2_text_model_encoder_layers_31_mlp_fc2.lora_up.weight",
+                second,
+                "encoder_layers_31_mlp_fc2",
+                Part::Up,
+            ),
+            (
+                "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+                second,
+                "encoder.layers.0.mlp.fc1",
+                Part::Down,
+            ),
+        ] {
+            let expected = Key {
+                component,
+                layer: layer.into(),
+                part,
+            };
+            assert_eq!(Key::parse(key), Some(expected), "{key}");
+        }
+    }
+
+    #[test]
     fn what_is_no_such_key_is_none() {
         for key in [
             "",
@@ -292,9 +332,11 @@ mod tests {
     #[test]
     fn keys_of_other_architectures_are_known() {
         assert_eq!(
-            other_architecture("lora_te2_text_model_x.alpha"),
-            Some("Stable Diffusion XL")
+            other_architecture("lora_unet_double_blocks_0.alpha"),
+            Some("Flux")
         );
         assert_eq!(other_architecture("lora_te_text_model_x.alpha"), None);
+        assert!(is_of_xl("lora_te2_text_model_x.alpha"));
+        assert!(!is_of_xl("lora_te_text_model_x.alpha"));
     }
 }

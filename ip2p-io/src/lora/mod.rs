@@ -28,7 +28,7 @@ use crate::checkpoint::{
 };
 
 pub(crate) use self::apply::Patch;
-pub(crate) use self::fit::fit;
+pub(crate) use self::fit::{family, fit};
 pub(crate) use self::key::is_lora_key;
 
 /// Hexadecimal digits of an adaptation's hash: as many as AUTOMATIC1111 shows.
@@ -51,8 +51,10 @@ struct Opened {
     layers: Vec<Layer>,
     /// Keys that are of no spelling that is known.
     unknown: Vec<String>,
-    /// The architecture that a key of the file is of, if it is not Stable Diffusion 1 or 2.
+    /// The architecture that a key of the file is of, if it is not Stable Diffusion.
     other: Option<(String, &'static str)>,
+    /// A key that only files for Stable Diffusion XL have.
+    xl: Option<String>,
     notes: Vec<String>,
 }
 
@@ -109,6 +111,7 @@ impl Lora {
         let mut groups: BTreeMap<(Component, String), Parts> = BTreeMap::new();
         let mut unknown = Vec::new();
         let mut other = None;
+        let mut xl = None;
         for (key, info) in tensors {
             if !info.format.is_float() {
                 let reason = format!("tensor {key} is of type {}, not a float type", info.format);
@@ -117,6 +120,7 @@ impl Lora {
             let architecture = key::other_architecture(&key);
             let parsed = Key::parse(&key).filter(|_| architecture.is_none());
             other = other.or(architecture.map(|architecture| (key.clone(), architecture)));
+            xl = xl.or_else(|| key::is_of_xl(&key).then(|| key.clone()));
             let Some(Key {
                 component,
                 layer,
@@ -154,6 +158,7 @@ impl Lora {
             layers,
             unknown,
             other,
+            xl,
             notes: alphas.notes,
         })))
     }
@@ -277,17 +282,17 @@ fn magnitude(parts: &mut Parts) -> Option<Magnitude> {
 fn numbers(path: &Path, file: &mut File, info: &TensorInfo) -> Result<Vec<f32>> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::InvalidData => {
-            Error::checkpoint(path, "holds NaN among its factors: it is damaged")
+            Error::checkpoint(path, format!("has a factor that holds {error}"))
         }
         _ => Error::io(path, error),
     };
     let data =
         read_tensor(file, info, Layout::Same, Precision::F32, &info.shape).map_err(failed)?;
-    into_numbers(&data)
+    into_numbers(data)
 }
 
-fn into_numbers(data: &TensorData) -> Result<Vec<f32>> {
-    data.try_to_vec()
+fn into_numbers(data: TensorData) -> Result<Vec<f32>> {
+    data.try_into_vec()
         .map_err(|error| Error::other("reading a tensor's numbers", format!("{error:?}")))
 }
 

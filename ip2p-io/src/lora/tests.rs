@@ -133,7 +133,10 @@ fn a_file_for_another_family_says_for_which() {
         ],
     );
     refused(
-        |tensors| tensors.add("lora_te2_text_model_x.lora_down.weight", &[1, 3], 0),
+        |tensors| {
+            tensors.add("lora_te2_text_model_x.lora_down.weight", &[1, 3], 0);
+            tensors.add("lora_te2_text_model_x.lora_up.weight", &[3, 1], 0);
+        },
         &["is for Stable Diffusion XL (it has lora_te2_text_model_x.lora_down.weight)"],
     );
 }
@@ -167,19 +170,36 @@ fn a_sum_that_is_no_number_names_the_layer() {
     let folder = folder();
     let mut tensors = Tensors::default();
     tensors.add("unet.conv_in.diff", &[2, 8, 1, 1], 0);
-    for (number, said) in [
-        (f32::NAN, "holds NaN among its factors"),
-        (f32::INFINITY, "makes layer conv_in infinite or no number"),
-    ] {
-        let bytes = &mut tensors.0.get_mut("unet.conv_in.diff").unwrap().2;
-        bytes[..4].copy_from_slice(&number.to_le_bytes());
-        let checkpoint = open(&folder, &tensors).unwrap();
-        let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
-        let error = weights
-            .read("conv_in.weight", &burn::tensor::Device::flex())
-            .unwrap_err();
-        assert!(error.to_string().contains(said), "{error}");
+    let bytes = &mut tensors.0.get_mut("unet.conv_in.diff").unwrap().2;
+    bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    let checkpoint = open(&folder, &tensors).unwrap();
+    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
+    let error = weights
+        .read("conv_in.weight", &burn::tensor::Device::flex())
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("has a factor that holds NaN"),
+        "{error}"
+    );
+    // Factors that are finite, and their product is not.
+    let mut tensors = Tensors::default();
+    for (factor, shape) in [("lora_A", [1, 3]), ("lora_B", [2, 1])] {
+        let name = format!("unet.mid.attn2.to_k.{factor}.weight");
+        tensors.add(&name, &shape, 1);
+        let bytes = &mut tensors.0.get_mut(&name).unwrap().2;
+        bytes[..4].copy_from_slice(&1e30_f32.to_le_bytes());
     }
+    let checkpoint = open(&folder, &tensors).unwrap();
+    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
+    let error = weights
+        .read("mid.attn2.to_k.weight", &burn::tensor::Device::flex())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("makes layer mid.attn2.to_k infinite or no number"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -194,6 +214,33 @@ fn full_differences_and_biases_count_as_they_are() {
     let doubled: Vec<f32> = (0_u8..16).map(|number| 2.0 * f32::from(number)).collect();
     assert_eq!(read("conv_in.weight"), doubled);
     assert_eq!(read("conv_in.bias"), [57.0, 59.0]);
+}
+
+#[test]
+fn a_product_of_many_rows_is_added_whole() {
+    let folder = folder();
+    // Some rows more than are multiplied at a time.
+    let (rows, columns) = (300_u16, 4000_u16);
+    let shape = [usize::from(rows), usize::from(columns)];
+    let mut unet = Tensors::default();
+    unet.add("conv_in.weight", &[2, 8, 1, 1], 0);
+    let zeros = vec![0; 4 * shape[0] * shape[1]];
+    let weight = (Dtype::F32, shape.to_vec(), zeros);
+    unet.0.insert("mid.attn2.to_k.weight".into(), weight);
+    folder.save(UNET, &unet);
+    let mut tensors = Tensors::default();
+    tensors.add("unet.mid.attn2.to_k.lora_A.weight", &[1, shape[1]], 1);
+    tensors.add("unet.mid.attn2.to_k.lora_B.weight", &[shape[0], 1], 1);
+    let checkpoint = open(&folder, &tensors).unwrap();
+    let weights = checkpoint.weights(Component::Unet, Precision::F32).unwrap();
+    let found = weights
+        .read("mid.attn2.to_k.weight", &burn::tensor::Device::flex())
+        .unwrap();
+    let product = (1..=rows).flat_map(|row| {
+        let row = f32::from(row);
+        (1..=columns).map(move |column| row * f32::from(column))
+    });
+    assert!(product.eq(found));
 }
 
 #[test]

@@ -4,16 +4,21 @@
 //! line of `Key: value` pairs, of which a value with a comma, colon or line break in it is quoted as JSON.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use ip2p_core::{NoiseKind, ScaleSchedule, Size};
 
 use super::EditRecord;
-use super::loras;
+use super::{embeddings, loras};
+use crate::prompt::PromptSyntax;
 
 const NEGATIVE: &str = "Negative prompt:";
 
+/// How the versions of this program begin.
+const OURS: &str = "ip2p ";
+
 /// Our names of samplers and AUTOMATIC1111's.
-const SAMPLERS: [(&str, &str); 8] = [
+const SAMPLERS: [(&str, &str); 9] = [
     ("euler-a", "Euler a"),
     ("euler", "Euler"),
     ("heun", "Heun"),
@@ -22,15 +27,17 @@ const SAMPLERS: [(&str, &str); 8] = [
     ("dpmpp-2m-sde", "DPM++ 2M SDE"),
     ("unipc", "UniPC"),
     ("lcm", "LCM"),
+    ("tcd", "TCD"),
 ];
 
 /// Our names of schedules and AUTOMATIC1111's; of several of theirs, the first is written.
-const SCHEDULES: [(&str, &str); 5] = [
+const SCHEDULES: [(&str, &str); 6] = [
     ("normal", "Uniform"),
     ("normal", "Automatic"),
     ("normal", "Normal"),
     ("karras", "Karras"),
     ("exponential", "Exponential"),
+    ("trailing", "SGM Uniform"),
 ];
 
 impl EditRecord {
@@ -74,6 +81,10 @@ impl EditRecord {
         for (key, value) in pairs {
             record.take(&key, value);
         }
+        // Other tools' sentences are of that syntax, whether they say so or not.
+        if !record.version.starts_with(OURS) {
+            record.take_syntax(PromptSyntax::A1111.name());
+        }
         Some(record)
     }
 
@@ -92,7 +103,11 @@ impl EditRecord {
         optional("Size", self.model_size.map(|size| size.to_string()));
         optional("Model hash", self.model_hash.clone());
         optional("Model", self.model.clone());
+        optional("VAE", self.vae_name());
         optional("Lora hashes", loras::hashes(&self.loras));
+        optional("TI hashes", embeddings::hashes(&self.embeddings));
+        let syntax = (self.prompt_syntax != PromptSyntax::Plain).then_some(self.prompt_syntax);
+        optional("Prompt syntax", syntax.map(|syntax| syntax.to_string()));
         // Their image-to-image begins with the photo under noise, ours with noise alone if there is no strength.
         optional(
             "Denoising strength",
@@ -155,9 +170,24 @@ impl EditRecord {
             "Model" => self.model = Some(value),
             "Model hash" => self.model_hash = Some(value),
             "Lora hashes" => loras::take_hashes(&mut self.loras, &value),
+            "TI hashes" => self.embeddings = embeddings::take_hashes(&value),
+            "Prompt syntax" => self.take_syntax(&value),
             "Version" => self.version = value,
             _ => {}
         }
+    }
+
+    fn take_syntax(&mut self, value: &str) {
+        if let Ok(syntax) = value.parse::<PromptSyntax>() {
+            self.prompt_syntax = syntax;
+            self.long_prompt = syntax.long_prompt();
+        }
+    }
+
+    /// The name of the autoencoder's file.
+    fn vae_name(&self) -> Option<String> {
+        let name = Path::new(self.vae_path.as_ref()?).file_name()?;
+        Some(name.to_string_lossy().into_owned())
     }
 
     /// Older files have the schedule in the sampler's name: `DPM++ 2M Karras`.
@@ -287,122 +317,4 @@ fn split_quoted(line: &str) -> Option<(String, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::LoraRecord;
-    use super::*;
-
-    #[test]
-    fn the_text_is_in_the_form_that_other_tools_read() {
-        let record = EditRecord {
-            instruction: "make it snowy".into(),
-            negative: Some("people, cars".into()),
-            model: Some("instruct-pix2pix: raw, 2023".into()),
-            model_hash: Some("0123abcd".into()),
-            model_size: Some(Size::new(512, 384)),
-            version: "ip2p 0.1.0".into(),
-            seed: 42,
-            ..EditRecord::default()
-        };
-        assert_eq!(
-            record.to_parameters(),
-            "make it snowy\n\
-             Negative prompt: people, cars\n\
-             Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7.5, Image CFG scale: 1.5, Seed: 42, \
-             Size: 512x384, Model hash: 0123abcd, Model: \"instruct-pix2pix: raw, 2023\", Denoising strength: 1, \
-             RNG: CPU, Version: ip2p 0.1.0"
-        );
-    }
-
-    #[test]
-    fn a_text_of_automatic1111_is_read() {
-        let text = "turn him into a \"cyborg\"<lora:a:0.5>\nwith wires\nNegative prompt: blur,\nugly\n\
-                    Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 7, Image CFG scale: 1.25, Seed: 1371, Size: 512x768, \
-                    Model hash: fbc31a67aa, Model: instruct-pix2pix, Lora hashes: \"a: 1, b: \\\"2\\\"\", RNG: NV, Version: v1.9.4";
-        let record = EditRecord::parse_parameters(text).unwrap();
-        let expected = EditRecord {
-            instruction: "turn him into a \"cyborg\"\nwith wires".into(),
-            negative: Some("blur,\nugly".into()),
-            steps: 30,
-            sampler: "dpmpp-2m".into(),
-            schedule: "karras".into(),
-            text_scale: 7.0.into(),
-            image_scale: 1.25.into(),
-            seed: 1371,
-            noise: NoiseKind::TorchCuda,
-            size: Size::new(512, 768).into(),
-            model_size: Some(Size::new(512, 768)),
-            model_hash: Some("fbc31a67aa".into()),
-            model: Some("instruct-pix2pix".into()),
-            loras: vec![LoraRecord {
-                name: "a".into(),
-                weight: 0.5,
-                hash: Some("1".into()),
-                ..LoraRecord::default()
-            }],
-            version: "v1.9.4".into(),
-            ..EditRecord::default()
-        };
-        assert_eq!(record, expected);
-    }
-
-    #[test]
-    fn a_text_that_says_no_settings_is_none() {
-        for text in [
-            "",
-            "\n",
-            "a photo of a cat",
-            "a: 1, b: 2",
-            "x\nSteps: 20",
-            ",,,:::\"",
-            "\"\"\": \"\\",
-        ] {
-            assert_eq!(EditRecord::parse_parameters(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_value_that_makes_no_sense_is_as_if_it_were_not_there() {
-        let text = "x\nSteps: many, CFG scale: nan, Seed: -1, Size: big, Image CFG scale: inf";
-        let record = EditRecord::parse_parameters(text).unwrap();
-        let expected = EditRecord {
-            instruction: "x".into(),
-            version: String::new(),
-            ..EditRecord::default()
-        };
-        assert_eq!(record, expected);
-    }
-
-    #[test]
-    fn a_sampler_that_we_lack_keeps_its_name() {
-        let record = EditRecord::parse_parameters("Steps: 1, Sampler: DPM2 a, Seed: 2").unwrap();
-        assert_eq!(record.sampler, "DPM2 a");
-    }
-
-    proptest! {
-        #[test]
-        fn what_the_text_says_comes_back(
-            instruction in "[^\0\r]{0,40}", seed: u64, steps in 1..1000_usize, model in "[^\0\r]{1,20}",
-            scales in prop::collection::vec(-20.0..20.0, 1..5), sampler in 0..SAMPLERS.len(),
-        ) {
-            prop_assume!(!instruction.contains(NEGATIVE));
-            let record = EditRecord {
-                instruction: instruction.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n"),
-                seed,
-                steps,
-                sampler: SAMPLERS[sampler].0.into(),
-                text_scale: scales.into(),
-                model: Some(model.trim().to_owned()),
-                ..EditRecord::default()
-            };
-            let back = EditRecord::parse_parameters(&record.to_parameters()).unwrap();
-            prop_assert_eq!(back, record);
-        }
-
-        #[test]
-        fn no_text_is_too_strange(text in ".{0,80}\n?.{0,80}") {
-            let _ = EditRecord::parse_parameters(&text);
-        }
-    }
-}
+mod tests;

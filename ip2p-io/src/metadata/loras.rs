@@ -27,9 +27,15 @@ pub(super) fn tags(loras: &[LoraRecord]) -> String {
 
 /// The pair `Lora hashes`, if there is something to say.
 pub(super) fn hashes(loras: &[LoraRecord]) -> Option<String> {
-    let hashes: Vec<_> = loras
-        .iter()
-        .filter_map(|lora| Some(format!("{}: {}", lora.name, lora.hash.as_ref()?)))
+    named_hashes(loras.iter().map(|lora| (&lora.name, &lora.hash)))
+}
+
+/// Names with their hashes, as such pairs have them; those without one are left out.
+pub(super) fn named_hashes<'a>(
+    named: impl Iterator<Item = (&'a String, &'a Option<String>)>,
+) -> Option<String> {
+    let hashes: Vec<_> = named
+        .filter_map(|(name, hash)| Some(format!("{name}: {}", hash.as_ref()?)))
         .collect();
     (!hashes.is_empty()).then(|| hashes.join(", "))
 }

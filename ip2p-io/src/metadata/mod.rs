@@ -5,6 +5,7 @@
 //! sentence can be mistaken for it. So every setting is there as JSON too (an `ip2p` text in a PNG, XMP in the others),
 //! and that is what is read back.
 
+mod embeddings;
 pub(crate) mod exif;
 mod infotext;
 mod loras;
@@ -12,6 +13,7 @@ mod read;
 mod record;
 pub(crate) mod xmp;
 
+pub use embeddings::EmbeddingRecord;
 pub use loras::LoraRecord;
 pub use record::EditRecord;
 

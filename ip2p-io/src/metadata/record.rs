@@ -6,7 +6,8 @@ use ip2p_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::LoraRecord;
+use super::{EmbeddingRecord, LoraRecord};
+use crate::prompt::{LongPrompt, PromptSyntax};
 
 /// How a picture was made: every setting of the edit.
 ///
@@ -53,6 +54,18 @@ pub struct EditRecord {
     pub weights: Option<String>,
     /// The low-rank adaptations that were added to them.
     pub loras: Vec<LoraRecord>,
+    /// The file that the autoencoder was taken from, as it was named, if not the checkpoint.
+    pub vae_path: Option<String>,
+    /// The folder that the configs and the tokenizer were taken from, as it was named, if not the checkpoint.
+    pub config_path: Option<String>,
+    /// The known model whose conventions were asked for, as the command spells it.
+    pub profile: Option<String>,
+    /// The embeddings that the sentences named.
+    pub embeddings: Vec<EmbeddingRecord>,
+    /// What brackets in the sentences meant.
+    pub prompt_syntax: PromptSyntax,
+    /// What became of sentences that are too long.
+    pub long_prompt: LongPrompt,
     /// How many steps were asked for.
     pub steps: usize,
     /// How many were made, if the edit was stopped before its end.
@@ -121,6 +134,12 @@ impl Default for EditRecord {
             model_hash: None,
             weights: None,
             loras: Vec::new(),
+            vae_path: None,
+            config_path: None,
+            profile: None,
+            embeddings: Vec::new(),
+            prompt_syntax: PromptSyntax::Plain,
+            long_prompt: LongPrompt::Cut,
             steps: 20,
             steps_done: None,
             sampler: "euler-a".into(),

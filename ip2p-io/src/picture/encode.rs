@@ -139,6 +139,8 @@ fn png(photo: &Photo, texts: Option<&Texts>) -> Result<Vec<u8>, Failure> {
     info.icc_profile = photo.icc_profile().map(Into::into);
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::with_info(&mut bytes, info)?;
+    // A photo hardly becomes smaller by more, and takes many times as long.
+    encoder.set_compression(png::Compression::Fast);
     if let Some(texts) = texts {
         // As Pillow chooses, whose chunks other tools expect.
         let parameters = texts.parameters.clone();

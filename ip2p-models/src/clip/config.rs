@@ -4,21 +4,20 @@ use burn::tensor::{Device, Tensor};
 use ip2p_core::{Error, Fields, Result};
 use serde::Deserialize;
 
-use super::CLIPTextModel;
+use super::{CLIPTextModel, CLIPTextModelWithProjection};
 use crate::layers::ops;
 
-/// The network's name in errors.
+/// The network's name in errors, where there is but one.
 const NETWORK: &str = "text_encoder";
 
-/// The fields of a config that do not change the last hidden state: names, training settings, the token ids that only
-/// the tokenizer and the pooled state need, and what generation code of transformers reads.
-const IGNORED: [&str; 20] = [
+/// The fields of a config that change nothing: names, training settings, the token ids that only the tokenizer needs,
+/// and what generation code of transformers reads.
+const IGNORED: [&str; 18] = [
     "architectures",
     "attention_dropout",
     "bos_token_id",
     "dropout",
     "dtype",
-    "eos_token_id",
     "gradient_checkpointing",
     "id2label",
     "initializer_factor",
@@ -28,7 +27,6 @@ const IGNORED: [&str; 20] = [
     "output_hidden_states",
     "pad_token_id",
     "problem_type",
-    "projection_dim",
     "return_dict",
     "torch_dtype",
     "transformers_version",
@@ -76,6 +74,11 @@ pub struct CLIPTextConfig {
     pub hidden_act: HiddenAct,
     /// What the layer norms add to the variance.
     pub layer_norm_eps: f64,
+    /// The width of the pooled state after its projection, where the model has one: 1280 in ViT-bigG/14.
+    pub projection_dim: usize,
+    /// The token that ends a sentence, whose state is the pooled one. What older files say, 2, is no such token: there
+    /// it is the token of the highest id.
+    pub eos_token_id: i64,
 }
 
 impl Default for CLIPTextConfig {
@@ -89,6 +92,8 @@ impl Default for CLIPTextConfig {
             max_position_embeddings: 77,
             hidden_act: HiddenAct::QuickGelu,
             layer_norm_eps: 1e-5,
+            projection_dim: 512,
+            eos_token_id: 49407,
         }
     }
 }
@@ -101,8 +106,17 @@ impl CLIPTextConfig {
     /// [`Error::Config`] if it is not JSON, describes another network than a CLIP text model, or has a field or value
     /// that would change the network in a way that we do not know.
     pub fn from_json(json: &str) -> Result<Self> {
+        Self::from_json_of(NETWORK, json)
+    }
+
+    /// As [`Self::from_json`], of the network that errors are to name, such as `text_encoder_2`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::from_json`].
+    pub fn from_json_of(network: &'static str, json: &str) -> Result<Self> {
         let default = Self::default();
-        let mut fields = Fields::parse(NETWORK, json)?;
+        let mut fields = Fields::parse(network, json)?;
         // First, so that the config of a whole CLIP, or of another model, is told as such.
         fields.only("model_type", &["clip_text_model".into()])?;
         let config = Self {
@@ -119,19 +133,21 @@ impl CLIPTextConfig {
                 default.hidden_act,
             )?,
             layer_norm_eps: fields.number("layer_norm_eps", default.layer_norm_eps)?,
+            projection_dim: fields.size("projection_dim", default.projection_dim)?,
+            eos_token_id: fields.or("eos_token_id", "a whole number", default.eos_token_id)?,
         };
         fields.ignore(&IGNORED);
         fields.finish()?;
-        config.check()?;
+        config.check(network)?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, network: &'static str) -> Result<()> {
         if self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Ok(());
         }
         Err(Error::config(
-            NETWORK,
+            network,
             format!(
                 "num_attention_heads is {}, supported is a divisor of hidden_size, {}",
                 self.num_attention_heads, self.hidden_size
@@ -143,6 +159,12 @@ impl CLIPTextConfig {
     #[must_use]
     pub fn init(&self, device: &Device) -> CLIPTextModel {
         CLIPTextModel::new(self, device)
+    }
+
+    /// A model of this shape with the projection of the pooled state, whose weights have still to be loaded.
+    #[must_use]
+    pub fn init_with_projection(&self, device: &Device) -> CLIPTextModelWithProjection {
+        CLIPTextModelWithProjection::new(self, device)
     }
 }
 
@@ -170,6 +192,8 @@ mod tests {
             max_position_embeddings: 77,
             hidden_act: HiddenAct::QuickGelu,
             layer_norm_eps: 1e-5,
+            projection_dim: 768,
+            eos_token_id: 2,
         };
         assert_eq!(CLIPTextConfig::from_json(SD15).unwrap(), expected);
     }
@@ -180,6 +204,13 @@ mod tests {
             CLIPTextConfig::from_json("{}").unwrap(),
             CLIPTextConfig::default()
         );
+    }
+
+    #[test]
+    fn errors_name_the_network() {
+        let error = CLIPTextConfig::from_json_of("text_encoder_2", r#"{"num_attention_heads": 7}"#);
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("text_encoder_2 config: "), "{error}");
     }
 
     #[test]

@@ -16,4 +16,12 @@ impl CLIPTextConfig {
         }
         pass.cost()
     }
+
+    /// As [`Self::cost`], of the network with the projection of the pooled state.
+    #[must_use]
+    pub fn cost_with_projection(&self, batch: usize, tokens: usize) -> Cost {
+        let mut pass = Pass::new(batch, [1, 1]);
+        pass.linear(1, [self.hidden_size, self.projection_dim]);
+        self.cost(batch, tokens) + pass.cost()
+    }
 }

@@ -10,7 +10,7 @@ use crate::layers::ops;
 /// The sum of what a token is and where it stands.
 #[derive(Module, Debug)]
 pub(super) struct CLIPTextEmbeddings {
-    token_embedding: Embedding,
+    pub(super) token_embedding: Embedding,
     position_embedding: Embedding,
 }
 

@@ -3,7 +3,7 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor, activation};
 
 use super::{GroupNorm, GroupNormConfig, ops};
 
@@ -88,6 +88,27 @@ impl Attention {
         let x = ops::attention(q, k, v); // [batch, heads, tokens, width / heads]
         let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
         ops::linear(&self.to_out[0], x)
+    }
+
+    /// How much of what each token of `x` takes in comes from each token of `context`: the weights of [`Self::forward`], in
+    /// `f32`, of each head.
+    ///
+    /// For a look at them alone: the forward pass does not hold them.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, tokens, query_dim]`
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    /// - output: `[batch, heads, tokens, context_tokens]`
+    #[must_use]
+    pub fn weights(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<4> {
+        let [q, k] = [(&self.to_q, x), (&self.to_k, context)].map(|(layer, x)| {
+            let x = self.split_heads(ops::linear(layer, x));
+            x.cast(FloatDType::F32)
+        });
+        let [.., head_dim] = q.dims();
+        let scores = q.matmul(k.swap_dims(2, 3)) / (head_dim as f64).sqrt();
+        activation::softmax(scores, 3)
     }
 
     /// Normalises a picture, lets its pixels attend to each other, and adds the result to it: the attention block of an

@@ -81,10 +81,20 @@ impl Transformer2DModel {
     /// - output: as `x`
     #[must_use]
     pub fn forward(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+        self.forward_watched(x, context, &mut |_, _| ())
+    }
+
+    /// Applies the transformer, and shows `watch` each attention to the context with the tokens that attend.
+    pub(crate) fn forward_watched(
+        &self,
+        x: Tensor<4>,
+        context: &Tensor<3>,
+        watch: &mut dyn FnMut(&Attention, &Tensor<3>),
+    ) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut tokens = self.proj_in.to_tokens(self.norm.forward(x.clone()));
         for block in &self.transformer_blocks {
-            tokens = block.forward(tokens, context);
+            tokens = block.forward_watched(tokens, context, watch);
         }
         x + self.proj_out.to_picture(tokens, [height, width])
     }
@@ -130,9 +140,20 @@ impl BasicTransformerBlock {
     /// - output: as `x`
     #[must_use]
     pub fn forward(&self, x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+        self.forward_watched(x, context, &mut |_, _| ())
+    }
+
+    fn forward_watched(
+        &self,
+        x: Tensor<3>,
+        context: &Tensor<3>,
+        watch: &mut dyn FnMut(&Attention, &Tensor<3>),
+    ) -> Tensor<3> {
         let first = self.only_cross_attention.then_some(context);
         let x = x.clone() + self.attn1.forward(self.norm1.forward(x), first);
-        let x = x.clone() + self.attn2.forward(self.norm2.forward(x), Some(context));
+        let attending = self.norm2.forward(x.clone());
+        watch(&self.attn2, &attending);
+        let x = x + self.attn2.forward(attending, Some(context));
         x.clone() + self.ff.forward(self.norm3.forward(x))
     }
 }

@@ -6,23 +6,39 @@
 //! `observe` is shown the output of each layer with its name, see
 //! [`UNet2DConditionModel::forward_observed`](super::UNet2DConditionModel::forward_observed).
 
+use std::cell::RefCell;
 use std::fmt::Arguments;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{UNet2DConditionConfig, UNetLevel};
+use super::{TokenAttention, UNet2DConditionConfig, UNetLevel};
 use crate::layers::{
     Downsample2D, Downsample2DConfig, ResnetBlock2D, ResnetBlock2DConfig, Transformer2DModel,
     Transformer2DModelConfig, Upsample2D, Upsample2DConfig,
 };
 
 /// What is the same for every block of a pass.
-pub(super) struct Conditions {
+pub(super) struct Conditions<'a> {
     /// The time embedding after its SiLU: `[batch, time_embedding_dim]`.
     pub(super) temb: Tensor<2>,
     /// `[batch, context_tokens, cross_attention_dim]`.
     pub(super) context: Tensor<3>,
+    /// What looks at the attention to the context, if anything does.
+    pub(super) watch: Option<&'a RefCell<TokenAttention>>,
+}
+
+impl Conditions<'_> {
+    fn attend(&self, transformer: &Transformer2DModel, x: Tensor<4>) -> Tensor<4> {
+        let Some(watch) = self.watch else {
+            return transformer.forward(x, &self.context);
+        };
+        let [_, _, height, width] = x.dims();
+        transformer.forward_watched(x, &self.context, &mut |attention, tokens| {
+            let mut watch = watch.borrow_mut();
+            watch.add(attention, tokens, &self.context, [height, width]);
+        })
+    }
 }
 
 /// A level on the way down.
@@ -36,6 +52,10 @@ pub struct DownBlock2D {
 }
 
 impl DownBlock2D {
+    pub(super) fn attends(&self) -> bool {
+        !self.attentions.is_empty()
+    }
+
     /// The block of level `i`.
     pub(super) fn new(config: &UNet2DConditionConfig, i: usize, device: &Device) -> Self {
         let level = &config.levels[i];
@@ -71,7 +91,7 @@ impl DownBlock2D {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
@@ -79,7 +99,7 @@ impl DownBlock2D {
             x = resnet.forward(x, Some(&conditions.temb));
             observe(format_args!("resnets.{i}"), &x);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x, &conditions.context);
+                x = conditions.attend(attention, x);
                 observe(format_args!("attentions.{i}"), &x);
             }
             skips.push(x.clone());
@@ -119,12 +139,12 @@ impl MidBlock2D {
     pub(super) fn forward(
         &self,
         x: Tensor<4>,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
         let x = self.resnets[0].forward(x, Some(&conditions.temb));
         observe(format_args!("resnets.0"), &x);
-        let x = self.attentions[0].forward(x, &conditions.context);
+        let x = conditions.attend(&self.attentions[0], x);
         observe(format_args!("attentions.0"), &x);
         let x = self.resnets[1].forward(x, Some(&conditions.temb));
         observe(format_args!("resnets.1"), &x);
@@ -144,6 +164,10 @@ pub struct UpBlock2D {
 }
 
 impl UpBlock2D {
+    pub(super) fn attends(&self) -> bool {
+        !self.attentions.is_empty()
+    }
+
     /// The block of level `i`.
     pub(super) fn new(config: &UNet2DConditionConfig, i: usize, device: &Device) -> Self {
         let level = &config.levels[i];
@@ -177,7 +201,7 @@ impl UpBlock2D {
     pub(super) fn forward(
         &self,
         mut x: Tensor<4>,
-        conditions: &Conditions,
+        conditions: &Conditions<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
@@ -186,7 +210,7 @@ impl UpBlock2D {
             x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.temb));
             observe(format_args!("resnets.{i}"), &x);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x, &conditions.context);
+                x = conditions.attend(attention, x);
                 observe(format_args!("attentions.{i}"), &x);
             }
         }

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use ip2p_core::{Error, Fields, Result};
 use serde_json::Value;
 
+use super::addition::Addition;
 use super::levels::read_levels;
 use super::{UNet2DConditionModel, UNetLevel};
 
@@ -12,7 +13,6 @@ const NETWORK: &str = "unet";
 
 /// Fields that must be null, or missing: each adds to the network what we do not have.
 const ONLY_NULL: &[&str] = &[
-    "addition_embed_type",
     "class_embed_type",
     "cross_attention_norm",
     "encoder_hid_dim",
@@ -27,13 +27,10 @@ const ONLY_NULL: &[&str] = &[
 
 /// Fields without a meaning for the networks that the other fields allow, and that may be null.
 ///
-/// The last three belong to embeddings that `ONLY_NULL` excludes; the mid block that we have does not look at the
-/// first.
+/// The last belongs to embeddings that are refused; the mid block that we have does not look at the first.
 const IGNORED: &[&str] = &[
     "mid_block_only_cross_attention",
     "sample_size",
-    "addition_time_embed_dim",
-    "projection_class_embeddings_input_dim",
     "addition_embed_type_num_heads",
 ];
 
@@ -60,6 +57,8 @@ pub struct UNet2DConditionConfig {
     pub mid_block_scale_factor: f64,
     /// The width of the time embedding.
     pub time_embedding_dim: usize,
+    /// What else is added to the time embedding, in Stable Diffusion XL.
+    pub addition: Option<Addition>,
     /// Whether the cosines of the timestep come before the sines.
     pub flip_sin_to_cos: bool,
     /// See [`Timesteps`](crate::layers::Timesteps).
@@ -87,6 +86,9 @@ impl UNet2DConditionConfig {
             0 => None,
             width => Some(width),
         };
+        let addition = Addition::take(&mut fields)?;
+        // Null in the folders of Stable Diffusion XL; attention is computed in f32 whatever it says.
+        fields.flag("upcast_attention", false)?;
         fields.ignore(IGNORED);
         fields.no_null()?;
         check_constants(&mut fields)?;
@@ -102,6 +104,7 @@ impl UNet2DConditionConfig {
             downsample_padding: fields.or("downsample_padding", "a whole number", 1)?,
             mid_block_scale_factor: fields.number("mid_block_scale_factor", 1.0)?,
             time_embedding_dim: time_embedding_dim.unwrap_or(4 * levels[0].channels),
+            addition,
             flip_sin_to_cos: fields.flag("flip_sin_to_cos", true)?,
             freq_shift: fields.number("freq_shift", 0.0)?,
             conv_in_kernel: fields.size("conv_in_kernel", 3)?,
@@ -130,6 +133,9 @@ impl UNet2DConditionConfig {
         require(waves.is_multiple_of(2), || {
             format!("the first of block_out_channels is {waves}, supported is an even number")
         })?;
+        if let Some(addition) = &self.addition {
+            addition.check(self.freq_shift)?;
+        }
         require(waves as f64 / 2.0 > self.freq_shift, || {
             let half = waves / 2;
             format!(
@@ -203,9 +209,8 @@ fn check_constants(fields: &mut Fields) -> Result<()> {
     ] {
         fields.only(name, &[false.into()])?;
     }
-    // Dropout is for training; attention is computed in f32 whatever `upcast_attention` says.
+    // Dropout is for training.
     fields.number("dropout", 0.0)?;
-    fields.flag("upcast_attention", false)?;
     Ok(())
 }
 
@@ -322,6 +327,43 @@ mod tests {
                 error.starts_with("unet config: ") && error.contains(name),
                 "{name} = {value}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn the_additions_of_stable_diffusion_xl_are_read() {
+        let with_all = |fields: &[(&str, Value)]| {
+            let mut config: Value = serde_json::from_str(INSTRUCT_PIX2PIX).unwrap();
+            for (name, value) in fields {
+                config[*name] = value.clone();
+            }
+            UNet2DConditionConfig::from_json(&config.to_string())
+        };
+        let kind = ("addition_embed_type", Value::from("text_time"));
+        let time = ("addition_time_embed_dim", Value::from(256));
+        let input = ("projection_class_embeddings_input_dim", Value::from(2816));
+        let config = with_all(&[kind.clone(), time.clone(), input.clone()]).unwrap();
+        let addition = config.addition.unwrap();
+        assert_eq!((addition.time_embed_dim, addition.input_dim), (256, 2816));
+        assert_eq!(addition.text_dim(), 1280);
+        let cases = [
+            (
+                vec![kind.clone(), time.clone()],
+                "projection_class_embeddings_input_dim",
+            ),
+            (vec![kind.clone(), input.clone()], "addition_time_embed_dim"),
+            (
+                vec![kind.clone(), ("addition_time_embed_dim", 512.into()), input],
+                "projection_class_embeddings_input_dim is 2816",
+            ),
+            (
+                vec![("addition_embed_type", "image".into())],
+                "addition_embed_type is \"image\"",
+            ),
+        ];
+        for (fields, words) in cases {
+            let error = with_all(&fields).unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
         }
     }
 

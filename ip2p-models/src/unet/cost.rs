@@ -15,6 +15,10 @@ impl UNet2DConditionConfig {
         let time = self.time_embedding_dim;
         pass.linear(1, [channels, time]);
         pass.linear(1, [time, time]);
+        if let Some(addition) = self.addition {
+            pass.linear(1, [addition.input_dim, time]);
+            pass.linear(1, [time, time]);
+        }
         pass.conv([self.in_channels, channels], self.conv_in_kernel);
 
         let mut sizes = vec![size];

@@ -2,17 +2,21 @@
 //! `UNet2DConditionModel`.
 //!
 //! [`UNet2DConditionConfig::from_json`] reads the checkpoint's own `unet/config.json`. The shapes that Stable Diffusion
-//! 1 and 2 and InstructPix2Pix need are all there is to it: any number of levels, channels, layers and heads,
+//! 1, 2 and XL and InstructPix2Pix need are all there is to it: any number of levels, channels, layers and heads,
 //! transformers at any of the levels, projections of both kinds. What else diffusers' class can be configured to, class
 //! labels, other embeddings, other blocks, is refused by name.
 
+mod addition;
 mod blocks;
 mod config;
 mod cost;
 mod levels;
 mod model;
+mod watch;
 
+pub use addition::{AddedConditions, Addition};
 pub use blocks::{DownBlock2D, MidBlock2D, UpBlock2D};
 pub use config::UNet2DConditionConfig;
 pub use levels::UNetLevel;
 pub use model::UNet2DConditionModel;
+pub use watch::TokenAttention;

@@ -1,12 +1,14 @@
 //! The model as a whole.
 
+use std::cell::RefCell;
 use std::fmt::Arguments;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, assert_shape};
 
-use super::UNet2DConditionConfig;
+use super::addition::AddedConditions;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
+use super::{TokenAttention, UNet2DConditionConfig};
 use crate::layers::{
     Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig,
     Timesteps, ops,
@@ -21,6 +23,10 @@ pub struct UNet2DConditionModel {
     #[module(skip)]
     time_proj: Timesteps,
     time_embedding: TimestepEmbedding,
+    #[module(skip)]
+    add_time_proj: Option<Timesteps>,
+    /// Of what is added to the time embedding, if anything is.
+    add_embedding: Option<TimestepEmbedding>,
     down_blocks: Vec<DownBlock2D>,
     mid_block: MidBlock2D,
     /// From the lowest level.
@@ -34,13 +40,23 @@ impl UNet2DConditionModel {
         let levels = 0..config.levels.len();
         let channels = config.levels[0].channels;
         let (i, o) = (config.in_channels, config.out_channels);
+        let waves = |channels| {
+            Timesteps::new(channels)
+                .with_flip_sin_to_cos(config.flip_sin_to_cos)
+                .with_freq_shift(config.freq_shift)
+        };
         Self {
             conv_in: Conv2dConfig::same(i, channels, config.conv_in_kernel).init(device),
-            time_proj: Timesteps::new(channels)
-                .with_flip_sin_to_cos(config.flip_sin_to_cos)
-                .with_freq_shift(config.freq_shift),
+            time_proj: waves(channels),
             time_embedding: TimestepEmbeddingConfig::new(channels, config.time_embedding_dim)
                 .init(device),
+            add_time_proj: config
+                .addition
+                .map(|addition| waves(addition.time_embed_dim)),
+            add_embedding: config.addition.map(|addition| {
+                TimestepEmbeddingConfig::new(addition.input_dim, config.time_embedding_dim)
+                    .init(device)
+            }),
             down_blocks: levels
                 .clone()
                 .map(|i| DownBlock2D::new(config, i, device))
@@ -88,10 +104,26 @@ impl UNet2DConditionModel {
     ///
     /// # Panics
     ///
-    /// If a shape is another.
+    /// If a shape is another, or the network takes [`AddedConditions`]: [`Self::forward_added`].
     #[must_use]
     pub fn forward(&self, x: Tensor<4>, timestep: Tensor<1>, context: Tensor<3>) -> Tensor<4> {
         self.forward_observed(x, timestep, context, &mut |_, _| ())
+    }
+
+    /// As [`Self::forward`], with what is added to the time embedding, where the network has such an addition.
+    ///
+    /// # Panics
+    ///
+    /// If a shape is another, or there is an addition that the network does not take, or none where it takes one.
+    #[must_use]
+    pub fn forward_added(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+    ) -> Tensor<4> {
+        self.forward_added_observed(x, timestep, context, added, &mut |_, _| ())
     }
 
     /// Predicts, and shows `observe` the output of each layer with its name, which is that of its weights:
@@ -110,6 +142,72 @@ impl UNet2DConditionModel {
         context: Tensor<3>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
+        self.pass(x, timestep, context, None, observe, None)
+    }
+
+    /// As [`Self::forward_observed`], with what is added to the time embedding.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward_added`].
+    #[must_use]
+    pub fn forward_added_observed(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        self.pass(x, timestep, context, added, observe, None)
+    }
+
+    /// As [`Self::forward_added`], and has a look at what the pictures attend to in their contexts.
+    ///
+    /// Looked at are the attentions to the context where the picture has half the latents' size; where there are none, those
+    /// of the largest size that has some. What is predicted is the same; the look costs a few small products.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward_added`].
+    #[must_use]
+    pub fn forward_attended(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+        attention: &mut TokenAttention,
+    ) -> Tensor<4> {
+        let watch = RefCell::new(attention.clone());
+        let output = self.pass(x, timestep, context, added, &mut |_, _| (), Some(&watch));
+        *attention = watch.into_inner();
+        output
+    }
+
+    /// The level, counted from that of the latents' size, whose attentions to the context are looked at.
+    fn watched_level(&self) -> Option<usize> {
+        let levels = self.down_blocks.len();
+        let attends = |&level: &usize| {
+            let below = level + 1 == levels;
+            let up = &self.up_blocks[levels - 1 - level];
+            below || self.down_blocks[level].attends() || up.attends()
+        };
+        [1].into_iter()
+            .chain(0..levels)
+            .filter(|&level| level < levels)
+            .find(attends)
+    }
+
+    fn pass(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+        watch: Option<&RefCell<TokenAttention>>,
+    ) -> Tensor<4> {
         let [batch, ..] = x.dims();
         assert_shape!(context, [batch, _, _]);
         // Latents stay f32 in the sampler, whatever the network computes in.
@@ -123,10 +221,15 @@ impl UNet2DConditionModel {
             format_args!("time_embedding"),
             &temb.clone().unsqueeze_dims(&[2, 3]),
         );
-        let conditions = Conditions {
-            temb: ops::silu(temb).cast(inside),
-            context: context.cast(inside),
+        let temb = self.with_addition(temb, added);
+        let (temb, context) = (ops::silu(temb).cast(inside), context.cast(inside));
+        let watched = watch.and_then(|_| self.watched_level());
+        let conditions = |level| Conditions {
+            temb: temb.clone(),
+            context: context.clone(),
+            watch: watch.filter(|_| watched == Some(level)),
         };
+        let lowest = self.down_blocks.len() - 1;
 
         let mut x = self.conv_in.forward(x.cast(inside));
         observe(format_args!("conv_in"), &x);
@@ -134,7 +237,7 @@ impl UNet2DConditionModel {
         for (i, block) in self.down_blocks.iter().enumerate() {
             x = block.forward(
                 x,
-                &conditions,
+                &conditions(i),
                 &mut skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("down_blocks.{i}.{layer}"), x);
@@ -143,7 +246,7 @@ impl UNet2DConditionModel {
         }
         x = self.mid_block.forward(
             x,
-            &conditions,
+            &conditions(lowest),
             &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                 observe(format_args!("mid_block.{layer}"), x);
             },
@@ -151,7 +254,7 @@ impl UNet2DConditionModel {
         for (i, block) in self.up_blocks.iter().enumerate() {
             x = block.forward(
                 x,
-                &conditions,
+                &conditions(lowest - i),
                 &mut skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("up_blocks.{i}.{layer}"), x);
@@ -163,31 +266,46 @@ impl UNet2DConditionModel {
         x.cast(outside)
     }
 
+    /// The time embedding and what is added to it.
+    fn with_addition(&self, temb: Tensor<2>, added: Option<&AddedConditions>) -> Tensor<2> {
+        match (&self.add_embedding, &self.add_time_proj, added) {
+            (None, None, None) => temb,
+            (Some(embedding), Some(waves), Some(added)) => {
+                temb + embedding.forward(added.waves(waves))
+            }
+            (_, _, None) => panic!("the network takes what is added to the time embedding"),
+            (_, _, Some(_)) => panic!("the network takes nothing beside the time"),
+        }
+    }
+
     /// The first layer in a pass whose output holds a NaN or an infinity, or none.
     ///
     /// For the message after a prediction that is not finite: it runs the pass again and reads every layer's output
-    /// back. An input that is not finite itself is named `latents`, `timestep` or `context`.
+    /// back. An input that is not finite itself is named `latents`, `timestep`, `context` or `text_embeds`.
     ///
     /// # Panics
     ///
-    /// As [`Self::forward`].
+    /// As [`Self::forward_added`].
     #[must_use]
     pub fn first_non_finite(
         &self,
         x: Tensor<4>,
         timestep: Tensor<1>,
         context: Tensor<3>,
+        added: Option<&AddedConditions>,
     ) -> Option<String> {
+        let text_embeds = added.is_none_or(|added| ops::is_finite(&added.text_embeds));
         let input = [
             ("latents", ops::is_finite(&x)),
             ("timestep", ops::is_finite(&timestep)),
             ("context", ops::is_finite(&context)),
+            ("text_embeds", text_embeds),
         ];
         if let Some((name, _)) = input.iter().find(|(_, finite)| !finite) {
             return Some((*name).to_owned());
         }
         let mut first = None;
-        let _ = self.forward_observed(x, timestep, context, &mut |layer, output| {
+        let _ = self.forward_added_observed(x, timestep, context, added, &mut |layer, output| {
             if first.is_none() && !ops::is_finite(output) {
                 first = Some(layer.to_string());
             }

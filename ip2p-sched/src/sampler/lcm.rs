@@ -1,7 +1,7 @@
 //! Multi-step sampling of latent consistency models.
 
 use burn::tensor::Tensor;
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Result, SamplerKind};
 
 use super::{Moved, Position, Solver};
 use crate::Denoiser;
@@ -54,12 +54,17 @@ impl Solver for Lcm {
 
 /// The timesteps of a run: `steps` of the `original` ones that the network was distilled at, evenly, from the last.
 ///
-/// diffusers' `LCMScheduler.set_timesteps`.
+/// diffusers' `LCMScheduler.set_timesteps` and `TCDScheduler.set_timesteps`, for the `sampler` that errors name.
 ///
 /// # Errors
 ///
 /// [`Error::InvalidSetting`] if there are more steps than original ones, or more of these than training timesteps.
-pub(crate) fn timesteps(train_timesteps: usize, original: usize, steps: usize) -> Result<Vec<f64>> {
+pub(crate) fn timesteps(
+    sampler: SamplerKind,
+    train_timesteps: usize,
+    original: usize,
+    steps: usize,
+) -> Result<Vec<f64>> {
     if !(1..=train_timesteps).contains(&original) {
         let expected = format!("between 1 and {train_timesteps}");
         return Err(Error::setting(
@@ -69,7 +74,7 @@ pub(crate) fn timesteps(train_timesteps: usize, original: usize, steps: usize) -
         ));
     }
     if !(1..=original).contains(&steps) {
-        let expected = format!("between 1 and {original} for lcm");
+        let expected = format!("between 1 and {original} for {sampler}");
         return Err(Error::setting("steps", expected, steps));
     }
     let skip = train_timesteps / original;
@@ -91,6 +96,10 @@ mod tests {
         assert_eq!(lcm.boundary(0.0), (1.0, 0.0));
         let (c_skip, c_out) = lcm.boundary(999.0);
         assert!(c_skip < 1e-8 && (c_out - 1.0).abs() < 1e-8);
+    }
+
+    fn timesteps(train_timesteps: usize, original: usize, steps: usize) -> Result<Vec<f64>> {
+        super::timesteps(SamplerKind::Lcm, train_timesteps, original, steps)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A sampler is a function of the sigmas and of what the denoiser says; what it remembers from step to step lives in the
 //! [`Run`], and the noise it adds is given to it. All of them work on `x = image + sigma · noise`. Those that their papers
-//! write for the scaled `x / √(sigma² + 1)` (DDIM, DPM-Solver++, UniPC, LCM) are the same there, and shorter: with
+//! write for the scaled `x / √(sigma² + 1)` (DDIM, DPM-Solver++, UniPC, LCM, TCD) are the same there, and shorter: with
 //! `λ = −ln(sigma)` the factors of α cancel.
 
 mod ancestral;
@@ -11,6 +11,7 @@ mod dpmpp_2m_sde;
 mod heun;
 pub(crate) mod lcm;
 mod run;
+mod tcd;
 mod unipc;
 
 use std::fmt;
@@ -48,7 +49,8 @@ impl Sampler {
 
     /// Sets how much of the noise is drawn anew at each step, 0 to 1.
     ///
-    /// By default 1 for Euler ancestral and DPM++ 2M SDE, 0 for DDIM. The others have no such setting.
+    /// By default 1 for Euler ancestral and DPM++ 2M SDE, 0.3 for TCD, whose paper calls it γ, 0 for DDIM. The others have
+    /// no such setting.
     #[must_use]
     pub fn with_eta(mut self, eta: f64) -> Self {
         self.eta = eta;
@@ -145,10 +147,15 @@ impl Sampler {
             let expected = format!("below {steps}, of which the schedule has that many");
             return Err(Error::setting("first step", expected, first));
         }
-        Ok(Run::new(self.solver(), schedule.clone(), first, latents))
+        Ok(Run::new(
+            self.solver(schedule),
+            schedule.clone(),
+            first,
+            latents,
+        ))
     }
 
-    fn solver(&self) -> Box<dyn Solver> {
+    fn solver(&self, schedule: &Schedule) -> Box<dyn Solver> {
         match self.kind {
             SamplerKind::EulerAncestral | SamplerKind::Euler | SamplerKind::Ddim => {
                 Box::new(ancestral::Ancestral { eta: self.eta })
@@ -160,6 +167,7 @@ impl Sampler {
             SamplerKind::Lcm => Box::new(lcm::Lcm {
                 timestep_scaling: self.timestep_scaling,
             }),
+            SamplerKind::Tcd => Box::new(tcd::Tcd::new(self.eta, schedule)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ip2p::core::ModelFamily;
 use ip2p::{Error, Model, Precision, Result};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,12 @@ impl EditRun {
     ///
     /// [`Error::InvalidSetting`] that names the first that does not.
     pub(super) fn check(&self, model: &Model) -> Result<()> {
+        let profile = model.profile();
+        if profile.family == ModelFamily::Sdxl || profile.edm.is_some() {
+            let expected = "a checkpoint of Stable Diffusion 1 or 2: those of XL, and those trained without betas, edit, and are not \
+                            trained here";
+            return Err(Error::setting("model", expected, self.model.display()));
+        }
         let pool = &self.pool;
         check::at_least_one(&[
             ("batch", self.batch as u64),
@@ -126,7 +133,7 @@ impl EditRun {
             );
             return Err(Error::setting("pool.bucket_step", expected, found));
         }
-        let prediction = model.profile().prediction;
+        let prediction = profile.prediction;
         if self.loss.prediction != prediction {
             // As the file spells them.
             let name = |prediction| serde_json::json!(prediction);

@@ -7,7 +7,7 @@ use ip2p::core::PredictionType;
 use ip2p::{EditOptions, Editor, Error, Photo};
 use ip2p_data::scene::Scenes;
 use ip2p_testing::fixture;
-use ip2p_train::run::EditTraining;
+use ip2p_train::run::{EditRun, EditTraining};
 
 use crate::{run, train, weights};
 
@@ -101,4 +101,18 @@ fn eight_pairs_are_learnt_by_heart() {
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
     let (first, last) = (mean(&losses[..5]), mean(&losses[380..]));
     assert!(last < 0.25 * first, "{first} at first, {last} at last");
+}
+
+#[test]
+fn a_checkpoint_of_stable_diffusion_xl_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = EditRun {
+        model: fixture("tiny-sdxl"),
+        ..run(folder.path(), 4, 8)
+    };
+    let error = EditTraining::open(run, &Device::flex())
+        .unwrap_err()
+        .to_string();
+    let expected = "model must be a checkpoint of Stable Diffusion 1 or 2";
+    assert!(error.starts_with(expected), "{error}");
 }

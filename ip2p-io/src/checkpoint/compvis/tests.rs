@@ -10,6 +10,8 @@ const BLOCKS: UnetBlocks = UnetBlocks { per_level: 2 };
 const UNET: &[(&str, &str)] = &[
     ("conv_in.weight", "input_blocks.0.0.weight"),
     ("time_embedding.linear_2.bias", "time_embed.2.bias"),
+    ("add_embedding.linear_1.weight", "label_emb.0.0.weight"),
+    ("add_embedding.linear_2.bias", "label_emb.0.2.bias"),
     (
         "down_blocks.0.resnets.1.conv1.weight",
         "input_blocks.2.0.in_layers.2.weight",
@@ -133,7 +135,7 @@ fn what_is_no_weight_of_the_network_has_no_name() {
         "",
         "conv_input.weight",
         "down_blocks.x.resnets.0.a",
-        "label_emb.0.0.weight",
+        "label_emb.1.0.weight",
         "input_blocks.0.1.a",
     ] {
         assert_eq!(BLOCKS.to_diffusers(name), None, "{name}");

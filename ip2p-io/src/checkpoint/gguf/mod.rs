@@ -3,6 +3,8 @@
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>, versions 2 and 3.
 
 mod quant;
+mod quantize;
+mod write;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,6 +14,8 @@ use ip2p_core::{Error, Result};
 use safetensors::Dtype;
 
 pub(super) use self::quant::Quant;
+pub(super) use self::quantize::{append_q4_0, append_q8_0};
+pub(super) use self::write::{Setting, gguf_frame};
 use super::header::{Format, Header, TensorInfo};
 
 /// How a file begins.
@@ -25,6 +29,9 @@ const ALIGNMENT: u64 = 32;
 
 /// The most bytes of names and settings that are read: a tokenizer may be among them.
 const MAX_HEADER_BYTES: u64 = 256 << 20;
+
+/// The most tensors or settings of a file: a checkpoint has some thousands.
+const MAX_COUNT: u64 = 1 << 20;
 
 /// The most axes that ggml knows.
 const MAX_AXES: u32 = 4;
@@ -86,15 +93,27 @@ fn parse(file: &mut (impl Read + Seek), file_bytes: u64) -> Result<Header, Wrong
         .into());
     }
     let (tensors, settings) = (reader.u64()?, reader.u64()?);
+    for (count, what) in [(tensors, "tensors"), (settings, "settings")] {
+        if count > MAX_COUNT {
+            let reason =
+                format!("states {count} {what}, more than the {MAX_COUNT} allowed: it is damaged");
+            return Err(reason.into());
+        }
+    }
     let mut alignment = ALIGNMENT;
+    let mut metadata = BTreeMap::new();
     for _ in 0..settings {
         let name = reader.text()?;
-        let kind = reader.u32()?;
-        let number = reader.skip_value(kind, 0)?;
-        if name == "general.alignment" {
-            alignment = number
-                .filter(|number| number.is_power_of_two())
-                .ok_or("has an alignment that is no power of two".to_owned())?;
+        match reader.setting()? {
+            Some(Setting::Text(text)) => {
+                metadata.insert(name, text);
+            }
+            Some(Setting::Number(number)) if name == "general.alignment" => {
+                alignment = Some(u64::from(number))
+                    .filter(|number| number.is_power_of_two())
+                    .ok_or("has an alignment that is no power of two".to_owned())?;
+            }
+            _ => {}
         }
     }
     let mut listed = BTreeMap::new();
@@ -105,8 +124,24 @@ fn parse(file: &mut (impl Read + Seek), file_bytes: u64) -> Result<Header, Wrong
         }
     }
     let start = reader.at.next_multiple_of(alignment);
-    let mut placed = BTreeMap::new();
-    for (name, mut info) in listed {
+    let tensors = place(listed, start, alignment, file_bytes)?;
+    Ok(Header::new(tensors, metadata))
+}
+
+/// Turns offsets behind the header into offsets within the file, and checks that each tensor lies in it by itself.
+fn place(
+    mut tensors: BTreeMap<String, TensorInfo>,
+    start: u64,
+    alignment: u64,
+    file_bytes: u64,
+) -> Result<BTreeMap<String, TensorInfo>, String> {
+    for (name, info) in &mut tensors {
+        if !info.offset.is_multiple_of(alignment) {
+            return Err(format!(
+                "has tensor {name} at {}, which is no multiple of {alignment}: it is damaged",
+                info.offset
+            ));
+        }
         let end = start.checked_add(info.offset).and_then(|offset| {
             info.offset = offset;
             offset.checked_add(info.bytes)
@@ -114,12 +149,22 @@ fn parse(file: &mut (impl Read + Seek), file_bytes: u64) -> Result<Header, Wrong
         if end.is_none_or(|end| end > file_bytes) {
             return Err(format!(
                 "ends at byte {file_bytes}, within tensor {name}; the file was not fetched whole"
-            )
-            .into());
+            ));
         }
-        placed.insert(name, info);
     }
-    Ok(Header::of_tensors(placed))
+    let mut by_offset: Vec<_> = tensors.iter().collect();
+    by_offset.sort_by_key(|(_, info)| (info.offset, info.bytes));
+    for pair in by_offset.windows(2) {
+        let [(before, first), (name, info)] = pair else {
+            continue;
+        };
+        if first.offset + first.bytes > info.offset {
+            return Err(format!(
+                "has tensor {name} within tensor {before}: it is damaged"
+            ));
+        }
+    }
+    Ok(tensors)
 }
 
 /// A file that is read from its start.
@@ -156,15 +201,21 @@ impl<R: Read> Reader<R> {
         String::from_utf8(bytes).map_err(|_| "has a name that is no UTF-8 text".to_owned().into())
     }
 
-    /// Passes over a setting; a whole number of 32 or 64 bits is given back.
-    fn skip_value(&mut self, kind: u32, depth: usize) -> Result<Option<u64>, Wrong> {
+    /// A setting, if it is a text or a whole number of 32 bits; others are passed over.
+    fn setting(&mut self) -> Result<Option<Setting>, Wrong> {
+        match self.u32()? {
+            4 => self.u32().map(Setting::Number).map(Some),
+            8 => self.text().map(Setting::Text).map(Some),
+            kind => self.skip_value(kind, 0).map(|()| None),
+        }
+    }
+
+    fn skip_value(&mut self, kind: u32, depth: usize) -> Result<(), Wrong> {
         match kind {
             0 | 1 | 7 => drop(self.array::<1>()?),
             2 | 3 => drop(self.array::<2>()?),
-            4 => return Ok(Some(self.u32()?.into())),
-            5 | 6 => drop(self.array::<4>()?),
-            10 => return Ok(Some(self.u64()?)),
-            11 | 12 => drop(self.array::<8>()?),
+            4..=6 => drop(self.array::<4>()?),
+            10..=12 => drop(self.array::<8>()?),
             8 => drop(self.text()?),
             9 if depth < 4 => {
                 let (kind, count) = (self.u32()?, self.u64()?);
@@ -176,7 +227,7 @@ impl<R: Read> Reader<R> {
                 return Err(format!("has a setting of the type {kind}, which is not known").into());
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// A tensor's name, and where it lies behind the header.
@@ -205,11 +256,8 @@ impl<R: Read> Reader<R> {
                 .is_none_or(|&row| (row as u64).is_multiple_of(numbers))
         };
         let bytes = numbers.and_then(|count| match format {
-            Format::Plain(dtype) => count.checked_mul(dtype.bitsize() as u64 / 8),
-            Format::Quantized(quant) if rows_are_whole(quant.numbers() as u64) => {
-                (count / quant.numbers() as u64).checked_mul(quant.bytes() as u64)
-            }
-            Format::Quantized(_) => None,
+            Format::Quantized(quant) if !rows_are_whole(quant.numbers() as u64) => None,
+            _ => format.bytes(count),
         });
         let bytes = bytes.ok_or_else(|| {
             format!("tensor {name} has the impossible shape {shape:?} of type {format}")
@@ -221,127 +269,45 @@ impl<R: Read> Reader<R> {
                 shape,
                 offset,
                 bytes,
+                is_turned: false,
             },
         ))
     }
 }
 
+/// The numbers by which ggml knows plain formats.
+const PLAIN: [(u32, Dtype); 8] = [
+    (0, Dtype::F32),
+    (1, Dtype::F16),
+    (24, Dtype::I8),
+    (25, Dtype::I16),
+    (26, Dtype::I32),
+    (27, Dtype::I64),
+    (28, Dtype::F64),
+    (30, Dtype::BF16),
+];
+
 /// The format of a type number of ggml.
 fn format(number: u32) -> Option<Format> {
-    let plain = match number {
-        0 => Dtype::F32,
-        1 => Dtype::F16,
-        24 => Dtype::I8,
-        25 => Dtype::I16,
-        26 => Dtype::I32,
-        27 => Dtype::I64,
-        28 => Dtype::F64,
-        30 => Dtype::BF16,
-        _ => return Quant::of(number).map(Format::Quantized),
-    };
-    Some(Format::Plain(plain))
+    let plain = PLAIN.iter().find(|(known, _)| *known == number);
+    let plain = plain.map(|(_, dtype)| Format::Plain(*dtype));
+    plain.or_else(|| Quant::of(number).map(Format::Quantized))
+}
+
+/// The type number of a format that is written.
+///
+/// # Panics
+///
+/// If ggml has no such format.
+fn type_number(format: Format) -> u32 {
+    match format {
+        Format::Quantized(quant) => quant.number(),
+        Format::Plain(dtype) => {
+            let known = PLAIN.iter().find(|(_, known)| *known == dtype);
+            known.expect("only floats and whole numbers are written").0
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Cursor;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(text: &str) -> Vec<u8> {
-        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
-    }
-
-    /// A file of one setting and one tensor of four rows.
-    fn file(kind: u32, row: u64, bytes: usize) -> Vec<u8> {
-        let mut file = [
-            &b"GGUF\x03\0\0\0"[..],
-            &1_u64.to_le_bytes(),
-            &2_u64.to_le_bytes(),
-        ]
-        .concat();
-        file.extend(text("general.alignment"));
-        file.extend([4, 0, 0, 0, 64, 0, 0, 0]);
-        file.extend(text("names"));
-        file.extend([9, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        file.extend(text("x"));
-        file.extend(text("a.weight"));
-        file.extend(2_u32.to_le_bytes());
-        file.extend(row.to_le_bytes());
-        file.extend(4_u64.to_le_bytes());
-        file.extend(kind.to_le_bytes());
-        file.extend(0_u64.to_le_bytes());
-        file.resize(file.len().next_multiple_of(64) + bytes, 1);
-        file
-    }
-
-    fn read(bytes: &[u8]) -> Result<Header> {
-        parse_gguf(
-            Path::new("x.gguf"),
-            &mut Cursor::new(bytes),
-            bytes.len() as u64,
-        )
-    }
-
-    #[track_caller]
-    fn refused(bytes: &[u8], words: &str) {
-        let message = read(bytes).unwrap_err().to_string();
-        assert!(
-            message.starts_with("x.gguf: ") && message.contains(words),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn tensors_have_their_axes_as_pytorch_counts_them() {
-        for (kind, row, bytes) in [(0, 3, 48), (1, 3, 24), (8, 64, 272), (12, 256, 576)] {
-            let file = file(kind, row, bytes);
-            let info = &read(&file).unwrap().into_tensors()["a.weight"];
-            assert_eq!(info.shape, [4, usize::try_from(row).unwrap()]);
-            assert_eq!(
-                (info.offset, info.bytes),
-                ((file.len() - bytes) as u64, bytes as u64)
-            );
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused() {
-        refused(&file(8, 48, 999), "impossible shape [4, 48] of type Q8_0");
-        refused(&file(16, 256, 9999), "ggml's type 16");
-        refused(&file(0, u64::MAX, 9), "a.weight");
-        refused(&file(0, 3, 47), "within tensor a.weight");
-        let whole = file(0, 3, 48);
-        for length in 0..whole.len() {
-            assert!(read(&whole[..length]).is_err(), "{length}");
-        }
-        let mut version = whole.clone();
-        version[4] = 1;
-        refused(&version, "GGUF version 1");
-        let mut setting = whole;
-        let at = setting
-            .windows(5)
-            .position(|window| window == b"names")
-            .unwrap();
-        setting[at + 5] = 77;
-        refused(&setting, "a setting of the type 77");
-    }
-
-    proptest! {
-        #[test]
-        fn no_change_makes_it_panic_or_leave_the_file(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-            let mut bytes = file(12, 256, 576);
-            for (index, byte) in changes {
-                let at = index.index(bytes.len());
-                bytes[at] = byte;
-            }
-            if let Ok(header) = read(&bytes) {
-                for info in header.into_tensors().values() {
-                    prop_assert!(info.offset + info.bytes <= bytes.len() as u64);
-                }
-            }
-        }
-    }
-}
+mod tests;

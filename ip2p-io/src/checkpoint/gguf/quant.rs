@@ -22,21 +22,30 @@ pub(crate) enum Quant {
 }
 
 impl Quant {
+    /// Every format, with the number by which ggml knows it.
+    const NUMBERS: [(u32, Self); 10] = [
+        (2, Self::Q4_0),
+        (3, Self::Q4_1),
+        (6, Self::Q5_0),
+        (7, Self::Q5_1),
+        (8, Self::Q8_0),
+        (10, Self::Q2K),
+        (11, Self::Q3K),
+        (12, Self::Q4K),
+        (13, Self::Q5K),
+        (14, Self::Q6K),
+    ];
+
     /// The format of a type number of ggml.
-    pub(super) const fn of(number: u32) -> Option<Self> {
-        Some(match number {
-            2 => Self::Q4_0,
-            3 => Self::Q4_1,
-            6 => Self::Q5_0,
-            7 => Self::Q5_1,
-            8 => Self::Q8_0,
-            10 => Self::Q2K,
-            11 => Self::Q3K,
-            12 => Self::Q4K,
-            13 => Self::Q5K,
-            14 => Self::Q6K,
-            _ => return None,
-        })
+    pub(super) fn of(number: u32) -> Option<Self> {
+        let mut known = Self::NUMBERS.into_iter();
+        known.find_map(|(own, quant)| (own == number).then_some(quant))
+    }
+
+    /// The type number of the format in ggml.
+    pub(super) fn number(self) -> u32 {
+        let known = Self::NUMBERS.iter().find(|(_, quant)| *quant == self);
+        known.expect("every format has a number").0
     }
 
     /// The name, as ggml spells it.

@@ -7,8 +7,9 @@ use std::path::Path;
 use ip2p_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::Networks;
-use crate::checkpoint::Component;
+use super::family::{END, Family, Shapes};
+use super::{Networks, TensorInfo};
+use crate::checkpoint::folder::tokenizers;
 use crate::storage::Storage;
 
 /// How CLIP's tokens merge, the first to be merged first: `clip/bpe_simple_vocab_16e6.txt.gz` of openai/CLIP, the lines that it uses.
@@ -33,8 +34,21 @@ pub(super) fn from_metadata(path: &Path, texts: &str) -> Result<Storage> {
             format!("{} in its metadata: {error}", super::METADATA),
         )
     })?;
-    if !files.keys().any(|name| name.starts_with("tokenizer/")) {
-        files.extend(clip_tokenizer());
+    let has = |files: &BTreeMap<String, String>, start: &str| {
+        files.keys().any(|name| name.starts_with(start))
+    };
+    // Whoever wrote them left CLIP's own tokenizers away, but for what they pad with.
+    for tokenizer in tokenizers(has(&files, "text_encoder_2/")) {
+        let config = format!("{tokenizer}/tokenizer_config.json");
+        if !has(&files, &format!("{tokenizer}/vocab.json"))
+            && !has(&files, &format!("{tokenizer}/tokenizer.json"))
+        {
+            for (name, text) in clip_tokenizer(tokenizer, END) {
+                if name != config || !files.contains_key(&config) {
+                    files.insert(name, text);
+                }
+            }
+        }
     }
     Storage::memory(
         path,
@@ -44,115 +58,39 @@ pub(super) fn from_metadata(path: &Path, texts: &str) -> Result<Storage> {
     )
 }
 
-/// The small files of Stable Diffusion 1, if the weights are of its shapes.
-pub(super) fn of_stable_diffusion_1(path: &Path, networks: &Networks) -> Result<Storage> {
-    let shape = |component: Component, name: &str| {
-        let info = networks.get(&component)?.get(name)?;
-        Some(info.shape.as_slice())
+/// The small files of Stable Diffusion 1, 2 or XL, if the weights are of their shapes, and what of them was guessed.
+pub(super) fn of_known_family(
+    path: &Path,
+    networks: &Networks,
+    tensors: &BTreeMap<String, TensorInfo>,
+) -> Result<(Storage, Option<String>)> {
+    let Some(family) = Family::find(path, networks, tensors)? else {
+        let shapes = Shapes::of(networks);
+        let reason = format!(
+            "is of no known size: {shapes}, where those of Stable Diffusion 1 are [320, 8, 3, 3], [320, 768] and [49408, 768]; \
+             give a folder with its configs by --config"
+        );
+        return Err(Error::checkpoint(path, reason));
     };
-    let text = |name: &str| {
-        let old = name.strip_prefix("text_model.").unwrap_or(name);
-        shape(Component::TextEncoder, name).or_else(|| shape(Component::TextEncoder, old))
-    };
-    let first = shape(Component::Unet, "conv_in.weight");
-    let context = shape(
-        Component::Unet,
-        "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-    );
-    let tokens = text("text_model.embeddings.token_embedding.weight");
-    if let (Some(&[320, channels, 3, 3]), Some(&[320, 768]), Some(&[49408, 768])) =
-        (first, context, tokens)
-    {
-        return Storage::memory(path, files(channels));
-    }
-    let words = |shape: Option<&[usize]>| shape.map_or("none".into(), |shape| format!("{shape:?}"));
-    let reason = format!(
-        "is of no known size: its first convolution is {}, its first cross-attention {}, its tokens {}, where those of Stable Diffusion 1 \
-         are [320, 8, 3, 3], [320, 768] and [49408, 768]; give a folder with its configs by --config",
-        words(first),
-        words(context),
-        words(tokens)
-    );
-    Err(Error::checkpoint(path, reason))
-}
-
-fn files(channels: usize) -> Vec<(String, Vec<u8>)> {
-    let part = |library: &str, class: &str| json!([library, class]);
-    let index = json!({
-        "_class_name": "StableDiffusionInstructPix2PixPipeline",
-        "feature_extractor": [null, null],
-        "requires_safety_checker": false,
-        "safety_checker": [null, null],
-        "scheduler": part("diffusers", "EulerAncestralDiscreteScheduler"),
-        "text_encoder": part("transformers", "CLIPTextModel"),
-        "tokenizer": part("transformers", "CLIPTokenizer"),
-        "unet": part("diffusers", "UNet2DConditionModel"),
-        "vae": part("diffusers", "AutoencoderKL"),
-    });
-    // The files of timbrooks/instruct-pix2pix, without what is diffusers' default.
-    let unet = json!({
-        "_class_name": "UNet2DConditionModel",
-        "attention_head_dim": 8,
-        "block_out_channels": [320, 640, 1280, 1280],
-        "cross_attention_dim": 768,
-        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-        "in_channels": channels,
-        "layers_per_block": 2,
-        "norm_num_groups": 32,
-        "out_channels": 4,
-        "sample_size": 64,
-        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
-    });
-    let vae = json!({
-        "_class_name": "AutoencoderKL",
-        "block_out_channels": [128, 256, 512, 512],
-        "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
-        "latent_channels": 4,
-        "layers_per_block": 2,
-        "norm_num_groups": 32,
-        "sample_size": 512,
-        "scaling_factor": 0.18215,
-        "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
-    });
-    let text = json!({
-        "architectures": ["CLIPTextModel"],
-        "hidden_act": "quick_gelu",
-        "hidden_size": 768,
-        "intermediate_size": 3072,
-        "layer_norm_eps": 1e-5,
-        "max_position_embeddings": 77,
-        "model_type": "clip_text_model",
-        "num_attention_heads": 12,
-        "num_hidden_layers": 12,
-        "vocab_size": 49408,
-    });
-    let scheduler = json!({
-        "_class_name": "EulerAncestralDiscreteScheduler",
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "beta_start": 0.00085,
-        "num_train_timesteps": 1000,
-        "prediction_type": "epsilon",
-        "steps_offset": 1,
-    });
-    let texts = [
-        ("model_index.json", index),
-        ("unet/config.json", unet),
-        ("vae/config.json", vae),
-        ("text_encoder/config.json", text),
-        ("scheduler/scheduler_config.json", scheduler),
-    ];
-    let texts = texts
+    let texts = family
+        .configs()
         .into_iter()
         .map(|(name, text)| (name.to_owned(), format!("{text:#}\n")));
-    texts
-        .chain(clip_tokenizer())
-        .map(|(name, text)| (name, text.into_bytes()))
-        .collect()
+    let files = texts
+        .chain(clip_tokenizer("tokenizer", family.pads_with()))
+        .chain(
+            family
+                .is_xl()
+                .then(|| clip_tokenizer("tokenizer_2", "!"))
+                .into_iter()
+                .flatten(),
+        )
+        .map(|(name, text)| (name, text.into_bytes()));
+    Ok((Storage::memory(path, files)?, family.note()))
 }
 
-/// CLIP's tokenizer, in files as transformers reads them.
-fn clip_tokenizer() -> [(String, String); 3] {
+/// CLIP's tokenizer, in files as transformers reads them, in a folder of this name.
+fn clip_tokenizer(folder: &str, pad: &str) -> [(String, String); 3] {
     let mut vocabulary = Map::new();
     let mut add = |token: String| {
         let id = Value::from(vocabulary.len());
@@ -175,7 +113,7 @@ fn clip_tokenizer() -> [(String, String); 3] {
         "do_lower_case": true,
         "eos_token": "<|endoftext|>",
         "model_max_length": 77,
-        "pad_token": "<|endoftext|>",
+        "pad_token": pad,
         "tokenizer_class": "CLIPTokenizer",
         "unk_token": "<|endoftext|>",
     });
@@ -183,12 +121,12 @@ fn clip_tokenizer() -> [(String, String); 3] {
     let _ = write!(merges, "{MERGES}");
     [
         (
-            "tokenizer/vocab.json".into(),
+            format!("{folder}/vocab.json"),
             Value::Object(vocabulary).to_string(),
         ),
-        ("tokenizer/merges.txt".into(), merges),
+        (format!("{folder}/merges.txt"), merges),
         (
-            "tokenizer/tokenizer_config.json".into(),
+            format!("{folder}/tokenizer_config.json"),
             format!("{config:#}\n"),
         ),
     ]
@@ -210,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_tokenizer_is_clips() {
-        let files = clip_tokenizer();
+        let files = clip_tokenizer("tokenizer", END);
         let storage = Storage::memory(
             Path::new("x"),
             files

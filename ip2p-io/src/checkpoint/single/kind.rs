@@ -5,20 +5,15 @@ use std::path::Path;
 
 use ip2p_core::{Error, Result};
 
-use super::{TensorInfo, prefix};
-use crate::checkpoint::Component;
+use super::{TensorInfo, text};
+use crate::checkpoint::other_vae::is_half;
 use crate::lora::is_lora_key;
 
 /// Names by which files are known, or how names begin in them, and what they are; the first that fits.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 17] = [
     (
-        "conditioner.embedders.",
-        "a checkpoint of Stable Diffusion XL, which is not read yet",
-    ),
-    (
-        "cond_stage_model.model.",
-        "a checkpoint of Stable Diffusion 2 in one file, of which only folders are read; diffusers makes one with \
-         `StableDiffusionInstructPix2PixPipeline.from_single_file(FILE).save_pretrained(FOLDER)`",
+        "conditioner.embedders.0.model.",
+        "a refiner of Stable Diffusion XL, which edits nothing by itself",
     ),
     (
         "model.diffusion_model.joint_blocks.",
@@ -45,8 +40,20 @@ const KINDS: [(&str, &str); 15] = [
         "decoder.conv_in.weight",
         "an autoencoder alone; give it by --vae beside a model",
     ),
+    (
+        "decoder.layers.",
+        "a tiny autoencoder alone; give it by --vae beside a model",
+    ),
+    (
+        "taesd_decoder.",
+        "a tiny autoencoder alone; give it by --vae beside a model",
+    ),
     ("text_model.", "a text encoder alone"),
     ("cond_stage_model.", "a text encoder alone"),
+    (
+        "conditioner.",
+        "the text encoders of Stable Diffusion XL alone",
+    ),
     (
         "down_blocks.",
         "a U-Net in diffusers' names, which is read as a part of a folder, unet/diffusion_pytorch_model.safetensors",
@@ -56,7 +63,7 @@ const KINDS: [(&str, &str); 15] = [
     ("string_to_token", "a textual inversion, not a model"),
 ];
 
-/// Refuses a file that is no checkpoint of Stable Diffusion 1, and says what it is instead.
+/// Refuses a file that is no checkpoint of Stable Diffusion 1, 2 or XL, and says what it is instead.
 pub(super) fn check(path: &Path, tensors: &BTreeMap<String, TensorInfo>) -> Result<()> {
     let has = |start: &str| {
         tensors
@@ -67,21 +74,28 @@ pub(super) fn check(path: &Path, tensors: &BTreeMap<String, TensorInfo>) -> Resu
     let is_unet = has("model.diffusion_model.input_blocks.0.0.weight");
     let described = KINDS
         .iter()
-        // What comes with a U-Net is no other kind of file, but the first two, which are of other text encoders.
+        // What comes with a U-Net is no other kind of file, but the first, which is of another text encoder.
         .enumerate()
-        .find(|(index, (start, _))| has(start) && (!is_unet || *index < 2))
+        .find(|(index, (start, _))| has(start) && (!is_unet || *index < 1))
         .map(|(_, (_, what))| (*what).to_owned());
     if is_unet && described.is_none() {
-        let encoder = prefix(Component::TextEncoder);
-        if has(encoder) {
+        if has(text::CLIP) || has(text::OPEN_CLIP) || (has(text::FIRST) && has(text::SECOND)) {
             return Ok(());
         }
-        let reason =
-            format!("holds a U-Net and no text encoder, whose weights are called {encoder}…");
+        let reason = format!(
+            "holds a U-Net and not its text encoder, whose weights are called {}… in Stable Diffusion 1, {}… in 2, and {}… and {}… \
+             in XL",
+            text::CLIP,
+            text::OPEN_CLIP,
+            text::FIRST,
+            text::SECOND
+        );
         return Err(Error::checkpoint(path, reason));
     }
     let what = if tensors.keys().any(|name| is_lora_key(name)) {
         "a file of low-rank adaptations; give it by --lora beside a model".to_owned()
+    } else if is_half(tensors) {
+        "one half of a tiny autoencoder; give it by --vae beside a model".to_owned()
     } else {
         described.unwrap_or_else(|| {
             let first = tensors.keys().next().map_or("nothing", String::as_str);

@@ -1,11 +1,14 @@
-//! Checkpoints in one file: the names of CompVis' code, and the networks' shapes from the weights themselves.
+//! Checkpoints in one file: the names of CompVis' code and of Stability's after it, and the networks' shapes from the weights
+//! themselves.
 //!
-//! Such a file holds the weights of all three networks and none of the small files that a folder has beside them. These come from
-//! a folder that the caller names, or from the file's metadata, if it was written here, or are those of Stable Diffusion 1, if the
-//! weights are of its shapes.
+//! Such a file holds the weights of all networks and none of the small files that a folder has beside them. These come from
+//! a folder that the caller names, or from the file's metadata, if it was written here, or are those of Stable Diffusion 1, 2 or XL,
+//! if the weights are of their shapes.
 
 mod config;
+mod family;
 mod kind;
+mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,24 +25,26 @@ use super::{Checkpoint, Component};
 use crate::storage::Storage;
 
 pub(super) use self::config::is_clip;
+pub(super) use self::text::FIRST;
 
 /// Where a file that was written here has the texts of its small files, as a JSON object.
 pub(super) const METADATA: &str = "ip2p.files";
 
-/// What stands before the names of a network's weights.
+/// What stands before the names of a network's weights; those of a text encoder that is the only one.
 pub(super) const fn prefix(component: Component) -> &'static str {
     match component {
         Component::Unet => "model.diffusion_model.",
         Component::Vae => "first_stage_model.",
-        Component::TextEncoder => "cond_stage_model.transformer.",
+        Component::TextEncoder => text::CLIP,
+        Component::TextEncoder2 => text::SECOND,
     }
 }
 
 /// What stands before the names of the averaged weights of the U-Net, which are written without points.
 const AVERAGED: &str = "model_ema.";
 
-/// How the names begin that a training leaves behind, or that are no weights.
-const NO_WEIGHTS: [&str; 14] = [
+/// How the names begin that a training leaves behind, that are no weights, or that say how the training was.
+const NO_WEIGHTS: [&str; 23] = [
     AVERAGED,
     "alphas_cumprod",
     "betas",
@@ -53,8 +58,22 @@ const NO_WEIGHTS: [&str; 14] = [
     "first_stage_model.model_ema.",
     "cond_stage_model.logit_scale",
     "cond_stage_model.transformer.logit_scale",
+    "cond_stage_model.model.logit_scale",
+    "cond_stage_model.model.attn_mask",
+    "conditioner.embedders.0.transformer.logit_scale",
+    "conditioner.embedders.1.model.logit_scale",
+    "conditioner.embedders.1.model.attn_mask",
+    "denoiser.",
+    family::EDM,
+    family::VELOCITY,
+    family::ZERO_SNR,
     "global_step",
 ];
+
+/// Whether a tensor is nothing that a network is made of.
+pub(super) fn is_no_weight(name: &str) -> bool {
+    NO_WEIGHTS.iter().any(|start| name.starts_with(start))
+}
 
 /// Which of a checkpoint's two sets of weights run, where it holds both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,7 +112,10 @@ pub struct OpenOptions {
     /// Which weights of the U-Net run, where there are two sets: default the averaged ones of a single file, and of a folder those in
     /// `unet/`.
     pub weights: Option<WeightsChoice>,
-    /// A file with another autoencoder, in diffusers' or CompVis' names: default the checkpoint's own.
+    /// A file with another autoencoder: default the checkpoint's own.
+    ///
+    /// In diffusers' or CompVis' names, of the same shape, or a tiny one, TAESD: as diffusers has it, or one of the two files
+    /// `taesd_encoder` and `taesd_decoder`, beside which the other is.
     pub vae: Option<PathBuf>,
     /// A folder with the small files of a single file: default its own.
     pub config: Option<PathBuf>,
@@ -115,7 +137,8 @@ impl Single {
             let info = info.clone();
             (name.clone(), Stored { file: 0, info })
         };
-        Weights::of_file(component, &self.path, tensors.map(stored).collect())
+        let files = vec![self.path.clone()];
+        Weights::of_files(component, files, tensors.map(stored).collect())
     }
 }
 
@@ -139,27 +162,18 @@ impl Checkpoint {
         }
     }
 
-    /// Takes the autoencoder from a file of its own, which must be of the same shape.
-    fn with_vae(mut self, path: &Path) -> Result<Self> {
-        let (tensors, _) = read_tensors(path)?;
-        let names = tensors.keys().map(String::as_str);
-        let levels =
-            vae_levels(names.map(|name| name.strip_prefix(prefix(Component::Vae)).unwrap_or(name)));
-        let mut own = BTreeMap::new();
-        for (name, info) in tensors {
-            if NO_WEIGHTS.iter().any(|start| name.starts_with(start))
-                || name.starts_with("loss.")
-                || name.starts_with(AVERAGED)
-            {
-                continue;
-            }
-            let bare = name.strip_prefix(prefix(Component::Vae)).unwrap_or(&name);
-            // diffusers' names pass through: none of them is one of CompVis' with another meaning.
-            let known = vae_to_diffusers(bare, levels).unwrap_or_else(|| bare.to_owned());
-            own.insert(known, Stored { file: 0, info });
-        }
-        self.vae_weights = Some(Arc::new((path.to_owned(), own)));
-        Ok(self)
+    /// The file that the autoencoder is taken from, if it is not the checkpoint's own.
+    #[must_use]
+    pub fn vae_path(&self) -> Option<&Path> {
+        let vae = self.other_vae.as_ref()?;
+        vae.files.first().map(PathBuf::as_path)
+    }
+
+    /// The folder that the configs and the tokenizer of a single file are taken from, if they are not its own.
+    #[must_use]
+    pub fn config_path(&self) -> Option<&Path> {
+        let single = self.single.as_ref()?;
+        (self.root != single.path).then_some(&*self.root)
     }
 }
 
@@ -190,17 +204,18 @@ fn open_folder(path: &Path, options: &OpenOptions) -> Result<Checkpoint> {
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Checkpoint> {
     let (tensors, metadata) = read_tensors(path)?;
     kind::check(path, &tensors)?;
-    let (networks, choice, notes) = sort(path, &tensors, options.weights)?;
+    let (networks, choice, mut notes) = sort(path, &tensors, options.weights)?;
     let (storage, root) = match (&options.config, metadata.get(METADATA)) {
         (Some(folder), _) => {
             check_folder(folder)?;
             (Storage::Disk, folder.clone())
         }
         (None, Some(texts)) => (config::from_metadata(path, texts)?, path.to_owned()),
-        (None, None) => (
-            config::of_stable_diffusion_1(path, &networks)?,
-            path.to_owned(),
-        ),
+        (None, None) => {
+            let (storage, note) = config::of_known_family(path, &networks, &tensors)?;
+            notes.extend(note);
+            (storage, path.to_owned())
+        }
     };
     let mut checkpoint = Checkpoint::open_in(storage, &root)?;
     let name = path
@@ -249,35 +264,37 @@ fn sort(
         }
         chosen => has_average.then(|| chosen.unwrap_or(WeightsChoice::Ema)),
     };
+    let text = text::Encoders::of(tensors);
     let mut networks = Networks::new();
+    let mut origins = BTreeMap::new();
     let mut other = Vec::new();
     for (name, info) in tensors {
         let bare = |component| name.strip_prefix(prefix(component));
         let (component, known) = if let Some(bare) = bare(Component::Unet) {
-            (Component::Unet, blocks.to_diffusers(bare))
+            let known = blocks.to_diffusers(bare);
+            let info = match choice {
+                Some(WeightsChoice::Ema) if known.is_some() => averaged(path, tensors, name)?,
+                _ => info,
+            };
+            let known = known.map(|known| (known, info.clone()));
+            (Component::Unet, known.into_iter().collect())
         } else if let Some(bare) = bare(Component::Vae) {
-            (Component::Vae, vae_to_diffusers(bare, levels))
-        } else if let Some(bare) = bare(Component::TextEncoder) {
-            (Component::TextEncoder, Some(bare.to_owned()))
+            let known = vae_to_diffusers(bare, levels).map(|known| (known, info.clone()));
+            (Component::Vae, known.into_iter().collect())
         } else {
-            (Component::Unet, None)
+            text.weights(name, info)
         };
-        let Some(known) = known else {
-            if !NO_WEIGHTS.iter().any(|start| name.starts_with(start)) {
-                other.push(name.clone());
+        if known.is_empty() && !text.is_left_away(name) && !is_no_weight(name) {
+            other.push(name.clone());
+        }
+        let network = networks.entry(component).or_default();
+        for (known, info) in known {
+            if let Some(first) = origins.insert((component, known.clone()), name) {
+                let reason = format!("holds the same weight twice, as {first} and as {name}");
+                return Err(Error::checkpoint(path, reason));
             }
-            continue;
-        };
-        let info = match choice {
-            Some(WeightsChoice::Ema) if component == Component::Unet => {
-                averaged(path, tensors, name)?
-            }
-            _ => info,
-        };
-        networks
-            .entry(component)
-            .or_default()
-            .insert(known, info.clone());
+            network.insert(known, info);
+        }
     }
     Ok((networks, choice, notes(&other)))
 }

@@ -56,21 +56,21 @@ fn what_is_no_checkpoint_is_refused() {
     let file = folder.path().join("model_index.json");
     assert!(message(Checkpoint::open(file)).contains("not a safetensors file"));
 
-    folder.set(
-        "model_index.json",
-        "text_encoder_2",
-        serde_json::json!(["x", "CLIP"]),
-    );
-    let xl = message(Checkpoint::open(folder.path()));
-    assert!(
-        xl.contains("text_encoder_2: a StableDiffusionInstructPix2PixPipeline"),
-        "{xl}"
-    );
-    folder.set(
-        "model_index.json",
-        "text_encoder_2",
-        serde_json::json!([null, null]),
-    );
+    for (part, words) in [
+        (
+            "transformer",
+            "transformer: a StableDiffusionInstructPix2PixPipeline",
+        ),
+        (
+            "text_encoder_2",
+            "the text_encoder_2 is missing: no text_encoder_2/config.json",
+        ),
+    ] {
+        folder.set("model_index.json", part, serde_json::json!(["x", "CLIP"]));
+        let error = message(Checkpoint::open(folder.path()));
+        assert!(error.contains(words), "{error}");
+        folder.set("model_index.json", part, serde_json::json!([null, null]));
+    }
     assert!(Checkpoint::open(folder.path()).is_ok());
     folder.set("model_index.json", "vae", serde_json::json!([null, null]));
     assert!(message(Checkpoint::open(folder.path())).contains("vae: the pipeline has no such"));

@@ -46,11 +46,28 @@ fn a_weight_that_is_no_number_is_named() {
         let message = message(load(&folder, Component::Unet, precision));
         assert!(message.contains("tensor norm.bias holds NaN"), "{message}");
     }
-    // Infinity overflows nothing that was not too large before.
     let bytes = &mut tensors.0.get_mut("norm.bias").unwrap().2;
-    bytes[12..16].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    bytes[12..16].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    folder.save(UNET, &tensors);
+    for precision in Precision::ALL {
+        let message = message(load(&folder, Component::Unet, precision));
+        let words = "tensor norm.bias holds an infinity: the file is damaged";
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn a_weight_that_a_precision_does_not_hold_is_named() {
+    let folder = Folder::new();
+    let mut tensors = Tensors::small();
+    let bytes = &mut tensors.0.get_mut("norm.bias").unwrap().2;
+    bytes[12..16].copy_from_slice(&70000_f32.to_le_bytes());
     folder.save(UNET, &tensors);
     load(&folder, Component::Unet, Precision::F32).unwrap();
+    load(&folder, Component::Unet, Precision::Bf16).unwrap();
+    let message = message(load(&folder, Component::Unet, Precision::F16));
+    let words = "tensor norm.bias holds 7e4, which is too large for this precision: take f32 or";
+    assert!(message.contains(words), "{message}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(crate) fn is_torch(start: &[u8]) -> bool {
 /// - `path`: named in errors, not opened
 /// - `file_bytes`: the length of the file
 ///
-/// The tensors of `state_dict`, if there is one, or else of the outermost dictionary.
+/// The tensors of `state_dict`, or of an embedding's `string_to_param`, if there is one, or else of the outermost dictionary.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ fn parse(file: &mut (impl Read + Seek), file_bytes: u64) -> Result<Header, Wrong
         let info = place(tensor, entry).map_err(|reason| format!("tensor {name} {reason}"))?;
         tensors.insert(name.to_owned(), info);
     }
-    Ok(Header::of_tensors(tensors))
+    Ok(Header::new(tensors, BTreeMap::new()))
 }
 
 /// The tensors by name; what else stands beside them is of the training.
@@ -99,7 +99,11 @@ fn state_dict(built: &Built) -> Result<BTreeMap<&str, &Tensor>, String> {
         return Err("holds no dictionary of tensors".into());
     };
     let named = |(key, value): &(Value, Value)| match (key, value) {
-        (Value::Text(key), Value::Dict(inner)) if key == "state_dict" => Some(*inner),
+        (Value::Text(key), Value::Dict(inner))
+            if key == "state_dict" || key == "string_to_param" =>
+        {
+            Some(*inner)
+        }
         _ => None,
     };
     let inner = built.dicts[outer].iter().find_map(named).unwrap_or(outer);
@@ -142,6 +146,7 @@ fn place(tensor: &Tensor, entry: Option<&Entry>) -> Result<TensorInfo, String> {
             shape: shape.clone(),
             offset: entry.offset + start,
             bytes,
+            is_turned: false,
         }),
         _ => Err(format!(
             "has {numbers} numbers from number {} of data/{key}, which has {} bytes",

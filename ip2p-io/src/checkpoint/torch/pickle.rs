@@ -11,6 +11,11 @@ use super::zip::Bytes;
 const ORDERED_DICT: &str = "collections.OrderedDict";
 const REBUILD_TENSOR: &str = "torch._utils._rebuild_tensor_v2";
 const REBUILD_PARAMETER: &str = "torch._utils._rebuild_parameter";
+/// A dictionary whose pairs are in its state: what the first trainings of textual inversion saved.
+const PARAMETER_DICT: &str = "torch.nn.modules.container.ParameterDict";
+
+/// Where that state has them.
+const PARAMETERS: &str = "_parameters";
 
 /// Names that trainings leave in a checkpoint beside its weights; what they build is not looked at.
 const INERT: [&str; 12] = [
@@ -79,8 +84,8 @@ impl Machine {
             0x80 => drop(bytes.array::<1>()?),
             0x95 => drop(bytes.array::<8>()?),
             b'(' => self.marks.push(self.stack.len()),
-            // One value less: the state of an object is not looked at either.
-            b'0' | b'b' => drop(self.pop()?),
+            b'0' => drop(self.pop()?),
+            b'b' => self.set_state()?,
             b'1' => drop(self.marked()?),
             b'2' => {
                 let value = self.top()?.clone();
@@ -209,6 +214,28 @@ impl Machine {
         Ok(())
     }
 
+    /// Gives an object its state, which is looked at only if the object is a dictionary of parameters.
+    fn set_state(&mut self) -> Result<(), String> {
+        let state = self.pop()?;
+        let (&Value::Dict(object), Value::Dict(state)) = (self.top()?, state) else {
+            return Ok(());
+        };
+        let pairs = self.dicts[state]
+            .iter()
+            .find_map(|(key, value)| match value {
+                Value::Dict(inner) if matches!(key, Value::Text(key) if key == PARAMETERS) => {
+                    Some(*inner)
+                }
+                _ => None,
+            });
+        if let Some(inner) = pairs.filter(|&inner| inner != object) {
+            let pairs = self.dicts[inner].clone();
+            self.built += pairs.len();
+            self.dicts[object].extend(pairs);
+        }
+        Ok(())
+    }
+
     fn push(&mut self, value: Value) {
         self.stack.push(value);
     }
@@ -257,7 +284,13 @@ impl Machine {
 
     fn name(&mut self, module: &str, name: &str) -> Result<(), String> {
         let name = format!("{module}.{name}");
-        let known = [ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER].contains(&&*name)
+        let known = [
+            ORDERED_DICT,
+            PARAMETER_DICT,
+            REBUILD_TENSOR,
+            REBUILD_PARAMETER,
+        ]
+        .contains(&&*name)
             || INERT.contains(&&*name)
             || STORAGES.iter().any(|(storage, _)| *storage == name);
         if !known {
@@ -275,7 +308,7 @@ impl Machine {
             return Err("calls what is no function: it is damaged".into());
         };
         let value = match (name.as_str(), arguments.as_slice()) {
-            (ORDERED_DICT, _) => {
+            (ORDERED_DICT | PARAMETER_DICT, _) => {
                 self.dicts.push(Vec::new());
                 Value::Dict(self.dicts.len() - 1)
             }
