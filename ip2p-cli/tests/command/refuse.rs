@@ -165,19 +165,18 @@ fn checkpoints_that_do_not_fit_are_refused_by_file_and_field() {
     }
 }
 
-/// What an edit says when a number of the U-Net's middle is this one: the message and the exit code.
+/// What an edit says when the numbers of a convolution in the U-Net's middle are all this one: the message and the exit code.
 fn edit_with_weight(number: f32) -> (String, i32) {
     let desk = Desk::new();
     let model = damaged(&desk, |folder| {
         let path = folder.join("unet/diffusion_pytorch_model.safetensors");
         let mut bytes = fs::read(&path).unwrap();
         let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        let start = 8
-            + header
-            + metadata.tensors()["mid_block.resnets.0.conv1.weight"]
-                .data_offsets
-                .0;
-        bytes[start..start + 4].copy_from_slice(&number.to_le_bytes());
+        let weights = &metadata.tensors()["mid_block.resnets.0.conv1.weight"];
+        let (start, end) = weights.data_offsets;
+        for weight in bytes[8 + header..][start..end].chunks_exact_mut(4) {
+            weight.copy_from_slice(&number.to_le_bytes());
+        }
         fs::write(path, bytes).unwrap();
     });
     let model = model.to_str().unwrap();
