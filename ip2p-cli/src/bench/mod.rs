@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use ip2p::{
@@ -12,7 +12,7 @@ use ip2p::{
 
 use self::report::{Part, Report};
 use crate::args::BenchArgs;
-use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
+use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some, walk};
 use crate::model::{ModelChoice, open_model};
 use crate::output::{json, write};
 use crate::progress::Progress;
@@ -33,19 +33,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     options.seed = args.choice.seed.unwrap_or_default();
     let stop = stop_on_ctrl_c();
     let model = open_model(&ModelChoice::of(shared, None)?, args.report.quiet, &stop)?;
-    let size = size(&options, model.profile().longer_side);
-    let photo = picture(size)?;
+    let asked = asked_size(&options, model.profile().longer_side);
+    let photo = picture(asked)?;
     let count = args.choice.count.unwrap_or(1);
     let request = EditRequest::new(&photo, SENTENCE).with_variations(count);
     model.check(&request, &options)?;
-    let cost = model.cost(size, count, &options)?;
     let name = model.profile().name.clone();
 
     let (device, precision) = (device_name(shared), shared.precision.unwrap_or_default());
     let started = Instant::now();
     let editor = load(model, &device, precision, progress)?;
     let loading = started.elapsed();
-    let runs = measure(&editor, &request, &options, args.runs, (progress, &stop))?;
+    let (size, runs) = measure(&editor, &request, &options, args.runs, (progress, &stop))?;
+    // Before the large product, whose matrices are none of an edit's.
+    let peak_memory_bytes = memory::peak_bytes();
+    let cost = editor.model().cost(size, count, &options)?;
     let peak = ip2p::kernels::measured_peak(&device_by_name(&device)?, dtype(precision))
         .map_err(|error| Error::other("measuring the device", error))?;
     let report = Report {
@@ -57,7 +59,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         threads: threads::count(),
         peak_gflops: peak / 1e9,
         parts: parts(&cost, loading, &runs),
-        peak_memory_bytes: memory::peak_bytes(),
+        peak_memory_bytes,
     };
     if args.report.json {
         json(&report)
@@ -66,8 +68,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
 }
 
-/// The size that the model works at, which the picture has from the beginning.
-fn size(options: &EditOptions, longer_side: u32) -> Size {
+/// The size that is asked for, which the picture has from the beginning.
+fn asked_size(options: &EditOptions, longer_side: u32) -> Size {
     match options.size {
         Some(TargetSize::Exact(size)) => size,
         Some(TargetSize::Side(side)) => Size::new(side, side),
@@ -83,35 +85,34 @@ fn picture(size: Size) -> Result<Photo> {
     Ok(RgbPicture::new(size, rgb.collect())?.into())
 }
 
-/// The times of some edits, the first of which is not counted: it fills caches, and on a GPU chooses the kernels.
+/// The size that the model worked at, and the times of some edits, the first of which is not counted: it fills caches, and on
+/// a GPU chooses the kernels.
 fn measure(
     editor: &Editor,
     request: &EditRequest<'_>,
     options: &EditOptions,
     runs: u32,
     (progress, stop): (Progress, &AtomicBool),
-) -> Result<Vec<(Duration, Timings)>> {
+) -> Result<(Size, Vec<(Duration, Timings)>)> {
     let bar = progress.steps("measuring");
     bar.set_length(u64::from(runs) + 1);
     let mut times = Vec::new();
+    let mut size = request.photo.size();
     for run in 0..=runs {
         bar.tick();
         let started = Instant::now();
         let mut steps = editor.steps(request, options)?;
-        for step in &mut steps {
-            step?;
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
-        }
-        let (_, timings) = steps.finish_timed()?;
+        let count = steps.steps();
+        walk(&mut steps, count, Progress::new(true), stop)?;
+        let (edited, timings) = steps.finish_timed()?;
+        size = edited[0].model_size;
         if run > 0 {
             times.push((started.elapsed(), timings));
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(times)
+    Ok((size, times))
 }
 
 /// The rows of the table.
