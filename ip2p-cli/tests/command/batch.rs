@@ -79,6 +79,17 @@ fn collect(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
+/// The sizes of seven photos, of which some run together.
+const SEVEN: [(u32, u32); 7] = [
+    (64, 64),
+    (80, 60),
+    (64, 64),
+    (96, 64),
+    (64, 64),
+    (80, 60),
+    (64, 64),
+];
+
 #[test]
 fn a_folder_is_edited_once_and_shown_on_a_page() {
     let desk = Desk::new();
@@ -116,15 +127,7 @@ fn a_folder_is_edited_once_and_shown_on_a_page() {
 #[test]
 fn two_devices_make_what_one_makes_in_its_order() {
     let desk = Desk::new();
-    desk.photos(&[
-        (64, 64),
-        (80, 60),
-        (64, 64),
-        (96, 64),
-        (64, 64),
-        (80, 60),
-        (64, 64),
-    ]);
+    desk.photos(&SEVEN);
     fs::write(desk.path("in/3b.png"), "no picture").unwrap();
     let all = ["in", "make it snowy", "--count", "2"];
     let [one, two] = [("one", "flex"), ("two", "flex, flex")].map(|(folder, device)| {
@@ -359,15 +362,7 @@ fn json_is_one_object_with_what_was_made_and_what_was_not() {
 fn kill_and_resume(kills: usize, device: &str) {
     use std::hash::{BuildHasher, RandomState};
     let desk = Desk::new();
-    desk.photos(&[
-        (64, 64),
-        (80, 60),
-        (64, 64),
-        (96, 64),
-        (64, 64),
-        (80, 60),
-        (64, 64),
-    ]);
+    desk.photos(&SEVEN);
     let all = [
         "in",
         "make it snowy",

@@ -12,32 +12,13 @@ fn text(path: &std::path::Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The pixels that a small edit with these arguments writes.
-fn edit(desk: &Desk, arguments: &[&str], output: &str) -> Vec<u8> {
-    let always = [
-        "edit",
-        "photo.png",
-        "make it snowy",
-        "--seed",
-        "3",
-        "--steps",
-        "2",
-        "--size",
-        "64",
-        "-o",
-        output,
-    ];
-    stdout(&desk.ip2p(&[&always[..], arguments].concat()));
-    pixels(desk.path(output))
-}
-
 #[test]
 fn a_converted_checkpoint_gives_the_same_edit() {
     let desk = Desk::new();
     let printed = stdout(&desk.ip2p(&["convert", text(&tiny()), "tiny.safetensors"]));
     assert!(printed.starts_with("tiny.safetensors ("), "{printed}");
     stdout(&desk.ip2p(&["convert", "tiny.safetensors", "folder"]));
-    let edit = |model: &str, output: &str| edit(&desk, &["--model", model], output);
+    let edit = |model: &str, output: &str| desk.small_edit(&["--model", model], output);
     let expected = edit(text(&tiny()), "a.png");
     assert_eq!(edit("tiny.safetensors", "b.png"), expected);
     assert_eq!(edit("folder", "c.png"), expected);
@@ -138,7 +119,7 @@ fn a_merge_writes_a_model_and_says_how_large() {
     assert!(report["bytes"].as_u64() > Some(1_000_000));
     // As the adaptation itself at half its weight.
     let edit = |model: &str, output: &str, lora: &[&str]| {
-        edit(&desk, &[&["--model", model], lora].concat(), output)
+        desk.small_edit(&[&["--model", model], lora].concat(), output)
     };
     let half = format!("{}:0.5", text(&lora));
     let (merged, adapted) = (

@@ -54,6 +54,25 @@ impl Desk {
             .unwrap()
     }
 
+    /// The pixels that a small edit with these arguments writes.
+    pub(crate) fn small_edit(&self, arguments: &[&str], output: &str) -> Vec<u8> {
+        let always = [
+            "edit",
+            "photo.png",
+            "make it snowy",
+            "--seed",
+            "3",
+            "--steps",
+            "2",
+            "--size",
+            "64",
+            "-o",
+            output,
+        ];
+        stdout(&self.ip2p(&[&always[..], arguments].concat()));
+        pixels(self.path(output))
+    }
+
     /// Runs `ip2p session` with the tiny checkpoint and small pictures, and these lines in a pipe.
     pub(crate) fn session(&self, arguments: &[&str], lines: &str) -> Output {
         let tiny = tiny();

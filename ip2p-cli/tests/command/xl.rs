@@ -2,7 +2,7 @@
 
 use ip2p_testing::fixture;
 
-use crate::desk::{Desk, pixels, stdout};
+use crate::desk::{Desk, stdout};
 
 #[test]
 fn a_checkpoint_of_xl_is_inspected_and_edits_from_folder_and_file() {
@@ -20,21 +20,7 @@ fn a_checkpoint_of_xl_is_inspected_and_edits_from_folder_and_file() {
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    let edit = |model: &str, output: &str| {
-        let arguments = [
-            "edit",
-            "photo.png",
-            "make it snowy",
-            "--seed",
-            "3",
-            "--steps",
-            "2",
-            "--size",
-            "64",
-        ];
-        stdout(&desk.ip2p(&[&arguments[..], &["--model", model, "-o", output]].concat()));
-        pixels(desk.path(output))
-    };
+    let edit = |model: &str, output: &str| desk.small_edit(&["--model", model], output);
     let expected = edit(tiny, "a.png");
     stdout(&desk.ip2p(&["convert", tiny, "xl.safetensors", "--precision", "f16"]));
     assert_eq!(edit("xl.safetensors", "b.png"), expected);
