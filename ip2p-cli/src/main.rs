@@ -36,6 +36,10 @@ use ip2p::Result;
 use args::{Cli, Command};
 use device::guarded;
 
+/// A layer's output is many megabytes, of which every page would be touched anew.
+#[global_allocator]
+static MEMORY: ip2p::kernels::HugePages = ip2p::kernels::HugePages;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = threads::share_work(cli.threads).and_then(|()| run(cli.command));

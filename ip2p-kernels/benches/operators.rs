@@ -8,8 +8,13 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
-    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain, silu,
+    Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain,
+    silu,
 };
+
+/// As the command has it.
+#[global_allocator]
+static MEMORY: HugePages = HugePages;
 
 /// Branches of guidance.
 const BATCH: usize = 3;
@@ -20,6 +25,18 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 
 /// Side of the latents and channels of each stage of the U-Net.
 const STAGES: [(usize, usize); 4] = [(64, 320), (32, 640), (16, 1280), (8, 1280)];
+
+/// Pictures, side and channels of convolutions: the U-Net's stages, then those of the autoencoder's decoder.
+const CONVOLUTIONS: [(usize, usize, usize); 8] = [
+    (BATCH, 64, 320),
+    (BATCH, 32, 640),
+    (BATCH, 16, 1280),
+    (BATCH, 8, 1280),
+    (1, 64, 512),
+    (1, 128, 512),
+    (1, 256, 256),
+    (1, 512, 128),
+];
 
 fn activations(criterion: &mut Criterion) {
     let x = random([BATCH, 320, 64, 64]);
@@ -111,9 +128,9 @@ fn attentions(criterion: &mut Criterion) {
 }
 
 fn convolutions(criterion: &mut Criterion) {
-    for (side, channels) in STAGES {
+    for (batch, side, channels) in CONVOLUTIONS {
         for kernel in [3, 1] {
-            let x = random([BATCH, channels, side, side]);
+            let x = random([batch, channels, side, side]);
             let weight = random([channels, channels, kernel, kernel]);
             let bias = random([channels]);
             let options = ConvOptions::new([1, 1], [kernel / 2, kernel / 2], [1, 1], 1);
@@ -154,8 +171,10 @@ fn halves(criterion: &mut Criterion) {
                 });
             }
         }
+    }
+    for (batch, side, channels) in CONVOLUTIONS {
         for kernel in [3, 1] {
-            let x = random([BATCH, channels, side, side]);
+            let x = random([batch, channels, side, side]);
             let weight = random([channels, channels, kernel, kernel]).cast(FloatDType::BF16);
             let options = ConvOptions::new([1, 1], [kernel / 2, kernel / 2], [1, 1], 1);
             let id = format!("conv2d {kernel}x{kernel}/{side}x{side}/{channels} channels/BF16");

@@ -5,7 +5,7 @@
 //! score matrix. On every other backend, and under autodiff, it is composed of burn's own operations ([`plain`]), so that
 //! gradients and GPUs need nothing of ours. The choice is made from the tensor at run time; callers see one function.
 //!
-//! This is the only ip2p crate with `unsafe` code: SIMD, and writing to memory not yet initialised.
+//! This is the only ip2p crate with `unsafe` code: SIMD, writing to memory not yet initialised, and an allocator.
 
 mod activation;
 mod attention;
@@ -18,6 +18,8 @@ mod conv;
 )]
 mod flex;
 mod linear;
+#[allow(unsafe_code, reason = "an allocator is")]
+mod memory;
 mod norm;
 mod peak;
 pub mod plain;
@@ -26,6 +28,7 @@ pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::conv2d;
 pub use linear::linear;
+pub use memory::HugePages;
 pub use norm::{Activation, group_norm, layer_norm};
 pub use peak::measured_peak;
 

@@ -140,26 +140,25 @@ impl Kernel for Part<'_> {
 }
 
 impl Part<'_> {
-    /// Rounds some terms of its rows: the numbers of each row, two in a pair.
+    /// Rounds some terms of its rows.
     #[inline(always)]
     fn round<S: Simd>(&self, simd: S, first_term: usize, pairs: usize, target: &mut [u32]) {
         let all_terms = self.product.terms;
         let rows = self.product.input[self.first_row * all_terms..].chunks(all_terms);
         for (row, target) in rows.zip(target.chunks_exact_mut(PAIRS)) {
-            let terms = row[first_term..][..2 * pairs].as_chunks::<2>().0;
-            let target = &mut target[..pairs];
-            for (terms, target) in terms.chunks(S::LANES).zip(target.chunks_mut(S::LANES)) {
-                let (mut first, mut second) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
-                for (lane, &[a, b]) in terms.iter().enumerate() {
-                    (first[lane], second[lane]) = (a, b);
-                }
-                let mut rounded = [0; MAX_LANES];
-                // SAFETY: `LANES` is at most `MAX_LANES`.
+            let (row, target) = (&row[first_term..][..2 * pairs], &mut target[..pairs]);
+            let whole = row.len() - row.len() % S::LANES;
+            for at in (0..whole).step_by(S::LANES) {
+                // SAFETY: a pair is two numbers of `bf16`, and there are as many numbers as in the row.
                 unsafe {
-                    let pairs = simd.pair(simd.load(first.as_ptr()), simd.load(second.as_ptr()));
-                    simd.store_pairs(rounded.as_mut_ptr(), pairs);
+                    let target = target.as_mut_ptr().cast::<bf16>();
+                    simd.narrow(row.as_ptr().add(at), target.add(at));
                 }
-                target.copy_from_slice(&rounded[..target.len()]);
+            }
+            let rest = row[whole..].as_chunks::<2>().0;
+            for (pair, rest) in target[whole / 2..].iter_mut().zip(rest) {
+                let [first, second] = rest.map(|x| u32::from(bf16::from_f32(x).to_bits()));
+                *pair = first | second << 16;
             }
         }
     }

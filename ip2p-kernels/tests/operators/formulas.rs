@@ -167,8 +167,9 @@ fn the_result_of_attention_is_laid_out_a_token_a_row() {
 
 #[test]
 fn convolutions_of_the_networks_are_those_of_burn() {
-    // Several tasks in pixels and in channels, several blocks of terms, panels across pictures; halved with uneven padding.
+    // Several tasks in pixels and in channels, several blocks of terms, panels across pictures; halved with uneven padding; tiles.
     let cases = [
+        ([2, 20, 40, 130], 24, 3, 1, [(1, 1), (1, 1)]),
         ([3, 40, 20, 20], 24, 3, 1, [(1, 1), (1, 1)]),
         ([2, 300, 8, 8], 330, 3, 1, [(1, 1), (1, 1)]),
         ([2, 70, 9, 11], 33, 3, 2, [(0, 1), (0, 1)]),

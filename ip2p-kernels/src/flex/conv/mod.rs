@@ -8,8 +8,11 @@
 
 mod pairs;
 mod panel;
+mod tiled;
 #[cfg(feature = "autodiff")]
 mod weight_gradient;
+
+use std::ops::Range;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::ops::ConvOptions;
@@ -17,6 +20,7 @@ use burn::tensor::{DType, Shape, Tensor, bf16};
 use rayon::prelude::*;
 
 use self::panel::Panel;
+use self::tiled::{Buffers, Tile, Tiling, Weight};
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;
 use super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
@@ -126,7 +130,7 @@ impl Geometry {
         self.batch * self.plane()
     }
 
-    fn convolve<'a, W: Sync>(
+    fn convolve<'a, W: Weight>(
         &'a self,
         x: &'a FlexTensor,
         weight: &'a [W],
@@ -137,37 +141,111 @@ impl Geometry {
     {
         let [height, width] = self.output;
         let shape = Shape::from([self.batch, self.channels_out, height, width]);
-        let step = PANELS * widest();
-        let parts = self.pixels().div_ceil(step);
-        let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
-        let splits = wanted
-            .div_ceil(parts.max(1))
-            .min(self.channels_out / CHANNELS)
-            .max(1);
-        // Whole tiles, so that only the last task has a lower one.
-        let channels = self.channels_out.div_ceil(splits).next_multiple_of(8);
-        let splits = self.channels_out.div_ceil(channels);
         let input = x.storage::<f32>();
         // SAFETY: each pixel of each channel is in one task.
         unsafe {
             filled(Layout::contiguous(shape), |target| {
-                (0..parts * splits).into_par_iter().for_each(|task| {
-                    let (part, split) = (task / splits, task % splits);
-                    let first = split * channels;
-                    dispatch(Part {
-                        geometry: self,
-                        input,
-                        weight,
-                        bias,
-                        target,
-                        first_pixel: part * step,
-                        pixels: step.min(self.pixels() - part * step),
-                        first_channel: first,
-                        channels: channels.min(self.channels_out - first),
-                    });
-                });
+                match Tiling::new::<W>(self) {
+                    Some(tiling) => self.convolve_tiles(&tiling, input, weight, bias, target),
+                    None => self.convolve_panels(input, weight, bias, target),
+                }
             })
         }
+    }
+
+    /// Convolves tiles of the pictures, in parallel.
+    fn convolve_tiles<W: Weight>(
+        &self,
+        tiling: &Tiling,
+        input: &[f32],
+        weight: &[W],
+        bias: &[f32],
+        target: Target,
+    ) {
+        let split = Split::new(tiling.count(self), self.channels_out);
+        (0..split.tasks()).into_par_iter().for_each_init(
+            || Buffers::new::<W>(self, tiling, split.channels),
+            |buffers, task| {
+                let (index, channels) = split.part(task);
+                dispatch(Tile {
+                    geometry: self,
+                    tiling,
+                    buffers,
+                    input,
+                    weight,
+                    bias,
+                    target,
+                    index,
+                    first_channel: channels.start,
+                    channels: channels.len(),
+                });
+            },
+        );
+    }
+
+    /// Convolves panels of pixels whose input is gathered, in parallel.
+    fn convolve_panels<'a, W: Sync>(
+        &'a self,
+        input: &'a [f32],
+        weight: &'a [W],
+        bias: &'a [f32],
+        target: Target,
+    ) where
+        Part<'a, W>: Kernel<Output = ()>,
+    {
+        let step = PANELS * widest();
+        let split = Split::new(self.pixels().div_ceil(step), self.channels_out);
+        (0..split.tasks()).into_par_iter().for_each(|task| {
+            let (part, channels) = split.part(task);
+            dispatch(Part {
+                geometry: self,
+                input,
+                weight,
+                bias,
+                target,
+                first_pixel: part * step,
+                pixels: step.min(self.pixels() - part * step),
+                first_channel: channels.start,
+                channels: channels.len(),
+            });
+        });
+    }
+}
+
+/// How parts of the output pictures are split further, by channels.
+struct Split {
+    parts: usize,
+    channels: usize,
+    channels_out: usize,
+}
+
+impl Split {
+    fn new(parts: usize, channels_out: usize) -> Self {
+        let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
+        let splits = wanted
+            .div_ceil(parts.max(1))
+            .min(channels_out / CHANNELS)
+            .max(1);
+        Self {
+            parts,
+            // Whole tiles, so that only the last task has a lower one.
+            channels: channels_out.div_ceil(splits).next_multiple_of(8),
+            channels_out,
+        }
+    }
+
+    fn tasks(&self) -> usize {
+        self.parts * self.channels_out.div_ceil(self.channels)
+    }
+
+    /// Which part of the pictures a task has, and which channels.
+    fn part(&self, task: usize) -> (usize, Range<usize>) {
+        let splits = self.channels_out.div_ceil(self.channels);
+        let first = task % splits * self.channels;
+        (
+            task / splits,
+            first..self.channels_out.min(first + self.channels),
+        )
     }
 }
 

@@ -1,17 +1,20 @@
 //! 512-bit vectors of x86-64, with a scaling instruction of their own.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32,
-    _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32,
-    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
+    __m256bh, __m256i, __m512, __m512bh, __m512i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC,
+    _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
+    _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
+    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutexvar_epi16,
+    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps,
 };
 use std::mem::transmute;
+
+use burn::tensor::bf16;
 
 use super::{Kernel, Simd};
 
@@ -252,6 +255,19 @@ impl<const DOT: bool> Simd for Wide<DOT> {
             let first = _mm512_cvtepu16_epi32(_mm256_loadu_si256(first.cast()));
             let second = _mm512_cvtepu16_epi32(_mm256_loadu_si256(second.cast()));
             _mm512_or_si512(first, _mm512_slli_epi32::<16>(second))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow(self, source: *const f32, target: *mut bf16) {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let numbers = _mm512_loadu_ps(source);
+            let narrow = if DOT {
+                transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(numbers))
+            } else {
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(round(numbers)))
+            };
+            _mm256_storeu_si256(target.cast(), narrow);
         }
     }
     #[inline(always)]

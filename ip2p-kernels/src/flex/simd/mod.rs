@@ -18,6 +18,8 @@ use avx512::{Avx512, Avx512Bf16};
 pub(crate) use math::silu_slope;
 pub(crate) use math::{exp2, gelu, quick_gelu, silu};
 
+use burn::tensor::bf16;
+
 /// How many vectors wide the tile of a matrix product is.
 pub(crate) const TILE_VECTORS: usize = 3;
 
@@ -104,6 +106,18 @@ pub(crate) trait Simd: Copy {
     ///
     /// They must be readable.
     unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs;
+    /// Rounds the `LANES` numbers from `source` on to the nearest `bf16`, from `target` on.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable and writable.
+    #[inline(always)]
+    unsafe fn narrow(self, source: *const f32, target: *mut bf16) {
+        for lane in 0..Self::LANES {
+            // SAFETY: the caller's.
+            unsafe { *target.add(lane) = bf16::from_f32(*source.add(lane)) };
+        }
+    }
     /// The sum, and the products of both numbers of each pair; subnormal numbers may count as 0.
     fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector;
 
