@@ -5,6 +5,7 @@
 //! - [`Error`] and [`Result`]: what can go wrong, by what the caller can do about it
 //! - [`Guidance`]: how strongly to follow the sentence and the picture, and which branches that needs
 //! - [`ScaleCurve`]: a scale that changes on the way, said without knowing how many steps there are
+//! - [`GuidanceInterval`]: the part of an edit's steps in which guidance is used
 //! - [`CheckpointProfile`]: the conventions that a checkpoint was trained with
 //! - [`KnownProfile`]: published models whose conventions are known, by name
 //! - [`Size`], [`SizeStep`], [`FitPolicy`] and [`FitPlan`]: how a photo becomes a picture of the model's size
@@ -19,6 +20,7 @@ mod error;
 mod fields;
 mod fit;
 mod guidance;
+mod interval;
 mod known;
 mod noise;
 mod precision;
@@ -32,6 +34,7 @@ pub use error::{Error, Result};
 pub use fields::Fields;
 pub use fit::{FitPlan, FitPolicy, MAX_MODEL_SIDE, Rect, Region, SizeStep};
 pub use guidance::{Branch, Guidance, GuidanceFormula, PlannedBranch, ScaleSchedule};
+pub use interval::GuidanceInterval;
 pub use known::KnownProfile;
 pub use noise::{NoiseGenerator, NoiseKind};
 pub use precision::Precision;

@@ -87,3 +87,60 @@ fn weights_are_all_that_the_networks_have_in_matrices_and_kernels() {
     }
     assert!(unets > 0 && vaes > 0);
 }
+
+/// How many weights the layers of products have whose names begin like one of these.
+struct Within {
+    names: Vec<String>,
+    path: Vec<String>,
+    matrices: Matrices,
+}
+
+impl ModuleVisitor for Within {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".") + ".";
+        if (self.names.iter()).any(|name| path.starts_with(&format!("{name}."))) {
+            self.matrices.visit_float(param);
+        }
+    }
+}
+
+#[test]
+fn a_shallow_pass_has_the_weights_of_the_first_layer_and_of_the_last_two() {
+    let device = Device::flex();
+    let mut unets = 0;
+    for case in cases().iter().filter(|case| case.network == "unet") {
+        let unet = UNet2DConditionConfig::from_json(&case.config.to_string()).unwrap();
+        let shallow = unet.shallow_cost(1, case.size, 77);
+        assert!(shallow.macs < unet.cost(1, case.size, 77).macs);
+        if case.macs >= 1_000_000_000 {
+            continue;
+        }
+        let last = unet.levels.len() - 1;
+        let layers = unet.levels[0].layers;
+        let kinds = ["resnets", "attentions"];
+        let mut names: Vec<_> = ["conv_in", "time_embedding", "add_embedding", "conv_out"]
+            .map(str::to_owned)
+            .into();
+        names.extend(kinds.map(|kind| format!("down_blocks.0.{kind}.0")));
+        for layer in [layers - 1, layers] {
+            names.extend(kinds.map(|kind| format!("up_blocks.{last}.{kind}.{layer}")));
+        }
+        let mut within = Within {
+            names,
+            path: Vec::new(),
+            matrices: Matrices::default(),
+        };
+        unet.init(&device).visit(&mut within);
+        assert_eq!(shallow.weights, within.matrices.0);
+        unets += 1;
+    }
+    assert!(unets > 0);
+}

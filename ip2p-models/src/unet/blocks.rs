@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Arguments;
+use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -90,23 +91,36 @@ impl DownBlock2D {
     /// Applies the block, and puts what the way up will join onto `skips`.
     pub(super) fn forward(
         &self,
+        x: Tensor<4>,
+        conditions: &Conditions<'_>,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        let mut x = self.layers(0..self.resnets.len(), x, conditions, skips, observe);
+        for downsampler in &self.downsamplers {
+            x = downsampler.forward(x);
+            observe(format_args!("downsamplers.0"), &x);
+            skips.push(x.clone());
+        }
+        x
+    }
+
+    /// Applies these of its layers, and not what halves the size after the last.
+    pub(super) fn layers(
+        &self,
+        range: Range<usize>,
         mut x: Tensor<4>,
         conditions: &Conditions<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, Some(&conditions.temb));
+        for i in range {
+            x = self.resnets[i].forward(x, Some(&conditions.temb));
             observe(format_args!("resnets.{i}"), &x);
             if let Some(attention) = self.attentions.get(i) {
                 x = conditions.attend(attention, x);
                 observe(format_args!("attentions.{i}"), &x);
             }
-            skips.push(x.clone());
-        }
-        for downsampler in &self.downsamplers {
-            x = downsampler.forward(x);
-            observe(format_args!("downsamplers.0"), &x);
             skips.push(x.clone());
         }
         x
@@ -197,23 +211,20 @@ impl UpBlock2D {
         }
     }
 
+    /// How many layers it has: a convolutional block each, and the transformer after it, if there is one.
+    pub(super) fn len(&self) -> usize {
+        self.resnets.len()
+    }
+
     /// Applies the block to `x` and the last of `skips`, which it takes away.
     pub(super) fn forward(
         &self,
-        mut x: Tensor<4>,
+        x: Tensor<4>,
         conditions: &Conditions<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        for (i, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop().expect("the way down left one for each resnet");
-            x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.temb));
-            observe(format_args!("resnets.{i}"), &x);
-            if let Some(attention) = self.attentions.get(i) {
-                x = conditions.attend(attention, x);
-                observe(format_args!("attentions.{i}"), &x);
-            }
-        }
+        let mut x = self.layers(0..self.len(), x, conditions, skips, observe);
         for upsampler in &self.upsamplers {
             // Twice the size, or one less where it was odd before it was halved.
             let skip = skips
@@ -222,6 +233,27 @@ impl UpBlock2D {
             let [_, _, height, width] = skip.dims();
             x = upsampler.forward_to(x, [height, width]);
             observe(format_args!("upsamplers.0"), &x);
+        }
+        x
+    }
+
+    /// Applies these of its layers, and not what doubles the size after the last.
+    pub(super) fn layers(
+        &self,
+        range: Range<usize>,
+        mut x: Tensor<4>,
+        conditions: &Conditions<'_>,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        for i in range {
+            let skip = skips.pop().expect("the way down left one for each resnet");
+            x = self.resnets[i].forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.temb));
+            observe(format_args!("resnets.{i}"), &x);
+            if let Some(attention) = self.attentions.get(i) {
+                x = conditions.attend(attention, x);
+                observe(format_args!("attentions.{i}"), &x);
+            }
         }
         x
     }

@@ -8,11 +8,24 @@ use burn::tensor::{Device, Tensor, assert_shape};
 
 use super::addition::AddedConditions;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
+use super::deep::{DeepFeatures, SHALLOW_LAYERS};
 use super::{TokenAttention, UNet2DConditionConfig};
 use crate::layers::{
     Conv2d, Conv2dConfig, GroupNorm, GroupNormConfig, TimestepEmbedding, TimestepEmbeddingConfig,
     Timesteps, ops,
 };
+
+/// What a pass does beside predicting.
+pub(super) enum Mode<'a> {
+    /// Nothing.
+    Plain,
+    /// It has a look at what the pictures attend to in their contexts.
+    Attended(&'a RefCell<TokenAttention>),
+    /// It keeps its deep features.
+    Keeping(&'a mut Option<DeepFeatures>),
+    /// It takes the deep features of another pass, and runs the layers around them alone.
+    Shallow(&'a DeepFeatures),
+}
 
 /// Predicts, from noisy latents, a timestep and a context, what the sampler is to take away.
 ///
@@ -142,7 +155,7 @@ impl UNet2DConditionModel {
         context: Tensor<3>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        self.pass(x, timestep, context, None, observe, None)
+        self.pass(x, timestep, context, None, observe, Mode::Plain)
     }
 
     /// As [`Self::forward_observed`], with what is added to the time embedding.
@@ -159,7 +172,7 @@ impl UNet2DConditionModel {
         added: Option<&AddedConditions>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        self.pass(x, timestep, context, added, observe, None)
+        self.pass(x, timestep, context, added, observe, Mode::Plain)
     }
 
     /// As [`Self::forward_added`], and has a look at what the pictures attend to in their contexts.
@@ -180,7 +193,8 @@ impl UNet2DConditionModel {
         attention: &mut TokenAttention,
     ) -> Tensor<4> {
         let watch = RefCell::new(attention.clone());
-        let output = self.pass(x, timestep, context, added, &mut |_, _| (), Some(&watch));
+        let mode = Mode::Attended(&watch);
+        let output = self.pass(x, timestep, context, added, &mut |_, _| (), mode);
         *attention = watch.into_inner();
         output
     }
@@ -199,14 +213,14 @@ impl UNet2DConditionModel {
             .find(attends)
     }
 
-    fn pass(
+    pub(super) fn pass(
         &self,
         x: Tensor<4>,
         timestep: Tensor<1>,
         context: Tensor<3>,
         added: Option<&AddedConditions>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
-        watch: Option<&RefCell<TokenAttention>>,
+        mode: Mode<'_>,
     ) -> Tensor<4> {
         let [batch, ..] = x.dims();
         assert_shape!(context, [batch, _, _]);
@@ -223,22 +237,57 @@ impl UNet2DConditionModel {
         );
         let temb = self.with_addition(temb, added);
         let (temb, context) = (ops::silu(temb).cast(inside), context.cast(inside));
-        let watched = watch.and_then(|_| self.watched_level());
+        let watch = match mode {
+            Mode::Attended(watch) => Some((watch, self.watched_level())),
+            _ => None,
+        };
         let conditions = |level| Conditions {
             temb: temb.clone(),
             context: context.clone(),
-            watch: watch.filter(|_| watched == Some(level)),
+            watch: watch.and_then(|(watch, watched)| (watched == Some(level)).then_some(watch)),
         };
-        let lowest = self.down_blocks.len() - 1;
 
-        let mut x = self.conv_in.forward(x.cast(inside));
+        let x = self.conv_in.forward(x.cast(inside));
         observe(format_args!("conv_in"), &x);
         let mut skips = vec![x.clone()];
+        let deep = match mode {
+            Mode::Shallow(deep) => {
+                let _ = self.down_blocks[0].layers(
+                    0..1,
+                    x,
+                    &conditions(0),
+                    &mut skips,
+                    &mut |layer: Arguments<'_>, x: &Tensor<4>| {
+                        observe(format_args!("down_blocks.0.{layer}"), x);
+                    },
+                );
+                deep.check(batch)
+            }
+            _ => self.deep(x, &conditions, &mut skips, observe),
+        };
+        if let Mode::Keeping(kept) = mode {
+            *kept = Some(DeepFeatures::new(deep.clone()));
+        }
+        let x = self.shallow(deep, &conditions(0), &mut skips, observe);
+        let x = self.conv_out.forward(self.conv_norm_out.forward_silu(x));
+        observe(format_args!("conv_out"), &x);
+        x.cast(outside)
+    }
+
+    /// From what comes out of the first convolution to what goes into the last layers of the last block.
+    fn deep<'a>(
+        &self,
+        mut x: Tensor<4>,
+        conditions: &impl Fn(usize) -> Conditions<'a>,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        let lowest = self.down_blocks.len() - 1;
         for (i, block) in self.down_blocks.iter().enumerate() {
             x = block.forward(
                 x,
                 &conditions(i),
-                &mut skips,
+                skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("down_blocks.{i}.{layer}"), x);
                 },
@@ -252,18 +301,40 @@ impl UNet2DConditionModel {
             },
         );
         for (i, block) in self.up_blocks.iter().enumerate() {
-            x = block.forward(
-                x,
-                &conditions(lowest - i),
-                &mut skips,
-                &mut |layer: Arguments<'_>, x: &Tensor<4>| {
-                    observe(format_args!("up_blocks.{i}.{layer}"), x);
-                },
-            );
+            let mut observe = |layer: Arguments<'_>, x: &Tensor<4>| {
+                observe(format_args!("up_blocks.{i}.{layer}"), x);
+            };
+            let conditions = conditions(lowest - i);
+            x = if i < lowest {
+                block.forward(x, &conditions, skips, &mut observe)
+            } else {
+                let deep = 0..block.len() - SHALLOW_LAYERS;
+                block.layers(deep, x, &conditions, skips, &mut observe)
+            };
         }
-        let x = self.conv_out.forward(self.conv_norm_out.forward_silu(x));
-        observe(format_args!("conv_out"), &x);
-        x.cast(outside)
+        x
+    }
+
+    /// The last layers of the last block.
+    fn shallow(
+        &self,
+        x: Tensor<4>,
+        conditions: &Conditions<'_>,
+        skips: &mut Vec<Tensor<4>>,
+        observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
+    ) -> Tensor<4> {
+        let last = self.up_blocks.len() - 1;
+        let block = &self.up_blocks[last];
+        let layers = block.len() - SHALLOW_LAYERS..block.len();
+        block.layers(
+            layers,
+            x,
+            conditions,
+            skips,
+            &mut |layer: Arguments<'_>, x: &Tensor<4>| {
+                observe(format_args!("up_blocks.{last}.{layer}"), x);
+            },
+        )
     }
 
     /// The time embedding and what is added to it.

@@ -1,0 +1,115 @@
+//! Passes that keep their deep features, and passes that use those of another.
+
+use burn::tensor::{Tensor, assert_shape};
+
+use super::model::Mode;
+use super::{AddedConditions, UNet2DConditionModel};
+
+/// How many layers of the last block run in every pass: those that join what the first layer made and what came in.
+pub(super) const SHALLOW_LAYERS: usize = 2;
+
+/// What enters the last two layers of a U-Net's last block: all that its deeper layers have to say.
+///
+/// From one step of an edit to the next it changes little, so that a pass may take that of an earlier one: DeepCache, Ma et
+/// al. (2023), <https://arxiv.org/abs/2312.00858>, section 3.2.
+///
+/// Made by [`UNet2DConditionModel::forward_keeping`].
+#[derive(Debug, Clone)]
+pub struct DeepFeatures(Tensor<4>);
+
+impl DeepFeatures {
+    /// # Shapes
+    ///
+    /// - features: `[batch, channels, height, width]`, at the latents' size, with the channels of the last block or of the level
+    ///   below it
+    pub(super) fn new(features: Tensor<4>) -> Self {
+        Self(features)
+    }
+
+    /// The features of a pass over so many latents.
+    pub(super) fn check(&self, batch: usize) -> Tensor<4> {
+        let features = self.0.clone();
+        assert_shape!(features, [batch, _, _, _]);
+        features
+    }
+
+    /// Those of equal parts of the batch, in their order.
+    ///
+    /// # Panics
+    ///
+    /// If the batch is not a multiple of `parts`.
+    #[must_use]
+    pub fn split(&self, parts: usize) -> Vec<Self> {
+        let [batch, ..] = self.0.dims();
+        assert!(
+            parts > 0 && batch.is_multiple_of(parts),
+            "{batch} latents are not {parts} equal parts"
+        );
+        let parts = self.0.clone().chunk(parts, 0);
+        parts.into_iter().map(Self).collect()
+    }
+
+    /// Those of one batch of all, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or they are of latents of different sizes.
+    #[must_use]
+    pub fn join<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let all = all.into_iter().map(|features| features.0.clone());
+        Self(Tensor::cat(all.collect(), 0))
+    }
+}
+
+impl UNet2DConditionModel {
+    /// As [`Self::forward_added`], and gives the deep features as well, for [`Self::forward_shallow`].
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, in_channels, height, width]`
+    /// - timestep: `[batch]`, or `[1]` for all; from 0 to 1000, fractions allowed, in `f32`
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    /// - output: `[batch, out_channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward_added`].
+    #[must_use]
+    pub fn forward_keeping(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+    ) -> (Tensor<4>, DeepFeatures) {
+        let mut kept = None;
+        let mode = Mode::Keeping(&mut kept);
+        let output = self.pass(x, timestep, context, added, &mut |_, _| (), mode);
+        (output, kept.expect("each such pass keeps them"))
+    }
+
+    /// Predicts with the deep features of another pass: runs the first convolution, the first layer of the first block, the
+    /// last two layers of the last one and the last convolution alone.
+    ///
+    /// With the features of a pass over the same input it predicts what that pass does.
+    ///
+    /// # Shapes
+    ///
+    /// Those of [`Self::forward_keeping`]; `deep` is of as many latents of the same size.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward_added`], and if `deep` is of another batch or size.
+    #[must_use]
+    pub fn forward_shallow(
+        &self,
+        x: Tensor<4>,
+        timestep: Tensor<1>,
+        context: Tensor<3>,
+        added: Option<&AddedConditions>,
+        deep: &DeepFeatures,
+    ) -> Tensor<4> {
+        let mode = Mode::Shallow(deep);
+        self.pass(x, timestep, context, added, &mut |_, _| (), mode)
+    }
+}
