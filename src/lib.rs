@@ -97,8 +97,8 @@ pub use self::remote::lend;
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, KnownProfile, NoiseKind,
-    Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval, KnownProfile,
+    NoiseKind, Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, Embedding,

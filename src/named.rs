@@ -19,6 +19,10 @@ impl EditOptions {
         "image_scale",
         "strength",
         "guidance_rescale",
+        "guidance_interval",
+        "adaptive_guidance",
+        "deep_cache",
+        "fast",
         "eta",
         "seed",
         "noise",
@@ -65,6 +69,12 @@ impl EditOptions {
             "guidance_rescale" => {
                 self.guidance_rescale = number("guidance_rescale", "a number", text)?;
             }
+            "guidance_interval" => self.guidance_interval = Some(text.parse()?),
+            "adaptive_guidance" => {
+                self.adaptive_guidance = Some(number("adaptive_guidance", "a number", text)?);
+            }
+            "deep_cache" => self.deep_cache = number("deep_cache", "a whole number", text)?,
+            "fast" => self.fast = switch("fast", text)?,
             "eta" => self.eta = Some(number("eta", "a number", text)?),
             "seed" => self.seed = number("seed", "a whole number", text)?,
             "noise" => self.noise = text.parse()?,
@@ -126,6 +136,10 @@ mod tests {
         ("image_scale", "1.2,1.1"),
         ("strength", "0.5"),
         ("guidance_rescale", "0.5"),
+        ("guidance_interval", "0..0.6"),
+        ("adaptive_guidance", "0.99"),
+        ("deep_cache", "3"),
+        ("fast", "true"),
         ("eta", "0.25"),
         ("seed", "18446744073709551615"),
         ("noise", "torch-cuda"),

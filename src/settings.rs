@@ -1,11 +1,14 @@
 //! What an edit's options come to with a checkpoint.
 
 use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, Result, SamplerKind,
-    ScaleCurve, TargetSize,
+    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval, Result,
+    SamplerKind, ScaleCurve, ScaleSchedule, TargetSize,
 };
 
 use crate::options::EditOptions;
+
+/// How many steps a fast edit makes.
+const FAST_STEPS: usize = 10;
 
 /// The options of an edit, with the checkpoint's own where the caller gave none, and checked.
 #[derive(Debug, Clone)]
@@ -24,15 +27,19 @@ impl Settings {
     ///
     /// [`Error::InvalidSetting`] that names the first setting that makes no sense.
     pub(crate) fn new(options: &EditOptions, profile: &CheckpointProfile) -> Result<Self> {
+        let options = &hastened(options, profile);
         // A list of sigmas says itself how many steps there are.
         let steps = options
             .steps
             .or(options.schedule.steps())
             .unwrap_or(profile.steps);
         check_steps(steps, profile)?;
-        let scale = |own: &Option<ScaleCurve>, default: f64| match own {
-            Some(curve) => curve.schedule(steps),
-            None => default.into(),
+        let scale = |own: &Option<ScaleCurve>, default: f64| {
+            let scale = match own {
+                Some(curve) => curve.schedule(steps),
+                None => default.into(),
+            };
+            within(options.guidance_interval, scale, steps)
         };
         let text_scale = scale(&options.text_scale, profile.text_scale);
         let image_scale = scale(&options.image_scale, profile.image_scale);
@@ -73,6 +80,12 @@ impl Settings {
         if self.options.region.is_attention() {
             check_attention(&self.guidance)?;
         }
+        if self.options.deep_cache == 0 {
+            return Err(Error::setting("deep_cache", "1 or more", 0));
+        }
+        if let Some(threshold) = self.options.adaptive_guidance {
+            check_adaptive(threshold, self)?;
+        }
         match self.options.eta {
             Some(eta) if !self.sampler.has_eta() => {
                 let expected = format!(
@@ -87,6 +100,56 @@ impl Settings {
             _ => self.guidance.check(),
         }
     }
+}
+
+/// The options with the short cuts that `fast` stands for, where it is asked for and the checkpoint makes many steps.
+fn hastened(options: &EditOptions, profile: &CheckpointProfile) -> EditOptions {
+    let mut options = options.clone();
+    if !options.fast || profile.steps <= FAST_STEPS {
+        return options;
+    }
+    if options.schedule.steps().is_none() {
+        options.steps.get_or_insert(FAST_STEPS);
+    }
+    options.sampler.get_or_insert(SamplerKind::DpmPp2m);
+    if options.deep_cache == 1 {
+        options.deep_cache = 2;
+    }
+    options.guidance_interval = options
+        .guidance_interval
+        .or_else(|| GuidanceInterval::new(0.0, 0.6).ok());
+    options
+}
+
+/// The scale, and 1 at the steps without guidance.
+fn within(interval: Option<GuidanceInterval>, scale: ScaleSchedule, steps: usize) -> ScaleSchedule {
+    let Some(interval) = interval else {
+        return scale;
+    };
+    let at = |step| {
+        if interval.contains(step, steps) {
+            scale.at(step)
+        } else {
+            1.0
+        }
+    };
+    (0..steps).map(at).collect::<Vec<_>>().into()
+}
+
+/// Whether guidance can end where the branches are alike.
+fn check_adaptive(threshold: f64, settings: &Settings) -> Result<()> {
+    if !(threshold > 0.0 && threshold <= 1.0) {
+        let expected = "above 0 and at most 1";
+        return Err(Error::setting("adaptive_guidance", expected, threshold));
+    }
+    let reason = if settings.guidance.formula != GuidanceFormula::Brooks {
+        "left out: the branch that is left is a prediction in the formula of Brooks et al. alone, which is not the checkpoint's"
+    } else if settings.options.region.is_attention() {
+        "left out with --where attention, which weighs the branches itself"
+    } else {
+        return Ok(());
+    };
+    Err(Error::setting("adaptive_guidance", reason, threshold))
 }
 
 /// Whether the scales can be maps.

@@ -211,6 +211,13 @@ fn settings_that_make_no_sense_are_named() {
         ("text_scale", quick().with_text_scale(f64::NAN)),
         ("image_scale", quick().with_image_scale(f64::INFINITY)),
         ("guidance_rescale", quick().with_guidance_rescale(1.5)),
+        ("deep_cache", quick().with_deep_cache(0)),
+        ("adaptive_guidance", quick().with_adaptive_guidance(0.0)),
+        ("adaptive_guidance", quick().with_adaptive_guidance(1.1)),
+        (
+            "adaptive_guidance",
+            quick().with_adaptive_guidance(f64::NAN),
+        ),
         ("eta", quick().with_eta(-0.1)),
         ("size", quick().with_size(TargetSize::Side(100))),
     ];

@@ -7,6 +7,7 @@ mod many;
 mod mask;
 mod models;
 mod prompt;
+mod shortcuts;
 mod turns;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) use many::{BatchArgs, SweepArgs};
 pub(crate) use mask::{MaskArgs, ShowMaskArgs};
 pub(crate) use models::{ConvertArgs, MergeArgs, WeightsArgs, WriteArgs};
 pub(crate) use prompt::PromptArgs;
+pub(crate) use shortcuts::ShortCutArgs;
 pub(crate) use turns::{ChainArgs, SessionArgs};
 
 /// Edit a photo from a sentence, with InstructPix2Pix.
@@ -185,6 +187,9 @@ pub(crate) struct SharedArgs {
     /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: 0]
     #[arg(long, value_name = "X")]
     pub(crate) guidance_rescale: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) short_cuts: ShortCutArgs,
 
     /// How much fresh noise a step adds, 0 to 1 [default: the sampler's]
     #[arg(long, value_name = "X")]

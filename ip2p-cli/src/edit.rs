@@ -32,7 +32,7 @@ macro_rules! take_some {
         $( if $args.$field.is_some() { $options.$field = $args.$field.clone(); } )*
     };
 }
-pub(crate) use take_some;
+pub(crate) use {take, take_some};
 
 /// What to edit, with what: the command line, and beneath it the record of `--from`.
 struct Job {
@@ -219,6 +219,7 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
     );
     take!(options, args.prompt, prompt_syntax);
     take_some!(options, args.prompt, long_prompt);
+    args.short_cuts.apply(options);
     // A new list of sigmas says itself how many there are, whatever the record says.
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;

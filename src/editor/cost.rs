@@ -15,7 +15,8 @@ pub struct EditCost {
     pub text: Cost,
     /// The autoencoder's encoder.
     pub encode: Cost,
-    /// Each step: the U-Net, of the branches that guidance asks for at it.
+    /// Each step: the U-Net, of the branches that guidance asks for at it. Where guidance is to end by itself (`adaptive_guidance`), as if
+    /// it did not.
     pub steps: Vec<Cost>,
     /// The autoencoder's decoder, once; a result that keeps the photo's fine detail takes two, see
     /// [`Detail`](crate::Detail).
@@ -48,15 +49,20 @@ impl Model {
         let evaluations = |steps| settings.sampler.evaluations(steps);
         let calls =
             |step| evaluations(settings.steps - step) - evaluations(settings.steps - step - 1);
+        let first = settings.first_step();
         let step = |step: usize| {
             let batch = count * guidance.plan(step).len();
-            let once = self.unet.cost(batch, [height, width], tokens);
+            let once = if (step - first).is_multiple_of(settings.options.deep_cache) {
+                self.unet.cost(batch, [height, width], tokens)
+            } else {
+                (self.unet).shallow_cost(batch, [height, width], tokens)
+            };
             std::iter::repeat_n(once, calls(step)).sum()
         };
         Ok(EditCost {
             text: self.text.cost(2),
             encode: (self.vae).encode_cost(count, [size.height as usize, size.width as usize]),
-            steps: (settings.first_step()..settings.steps).map(step).collect(),
+            steps: (first..settings.steps).map(step).collect(),
             decode: self.vae.decode_cost(count, [height, width]),
         })
     }

@@ -14,6 +14,7 @@ mod preview;
 mod relevance;
 mod request;
 mod scope;
+mod shortcuts;
 mod steps;
 mod text;
 mod turn;

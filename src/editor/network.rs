@@ -2,12 +2,13 @@
 
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Branch, Error, Guidance, PlannedBranch, Result, Size};
-use ip2p_models::unet::{AddedConditions, TokenAttention, UNet2DConditionModel};
+use ip2p_models::unet::{AddedConditions, DeepFeatures, TokenAttention, UNet2DConditionModel};
 use ip2p_sched::{Denoiser, Preconditioning, Schedule, guide};
 
 use super::locate::Locator;
 use super::masked::Masked;
 use super::scope::Scope;
+use super::shortcuts::ShortCuts;
 use super::text::TextStates;
 use crate::options::BranchExecution;
 
@@ -114,13 +115,27 @@ pub(crate) struct GuidedNetwork<'a> {
     pub(crate) locator: Option<&'a mut Locator>,
     /// What makes maps of the scales, if anything does.
     pub(crate) scope: Option<&'a mut Scope>,
+    /// What need not be evaluated.
+    pub(crate) short_cuts: &'a mut ShortCuts,
+}
+
+/// How the U-Net is run.
+enum Pass<'a> {
+    /// All of it.
+    Whole,
+    /// With a look at what the pictures attend to.
+    Attended(&'a mut TokenAttention),
+    /// So that the deep features are kept.
+    Keeping(&'a mut Option<DeepFeatures>),
+    /// With the deep features of another pass.
+    Shallow(&'a DeepFeatures),
 }
 
 impl Denoiser for GuidedNetwork<'_> {
     fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
         let plan = match &self.scope {
             Some(_) => Scope::plan(self.guidance, self.step),
-            None => self.guidance.plan(self.step),
+            None => self.short_cuts.plan(self.guidance, self.step),
         };
         let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let mut look = (self.scope.as_deref_mut()).and_then(|scope| scope.look(self.step));
@@ -132,8 +147,19 @@ impl Denoiser for GuidedNetwork<'_> {
         for (part, planned) in plan.chunks(together).enumerate() {
             // The branch with the sentence is the first.
             let look = look.as_mut().filter(|_| part == 0);
-            outputs.extend(self.run(planned, &scaled, sigma, look)?);
+            let (deep, mut kept) = (self.short_cuts.features(planned), None);
+            let pass = match (look, &deep) {
+                (Some(look), _) => Pass::Attended(look),
+                (None, Some(deep)) => Pass::Shallow(deep),
+                (None, None) if self.short_cuts.keeps() => Pass::Keeping(&mut kept),
+                (None, None) => Pass::Whole,
+            };
+            outputs.extend(self.run(planned, &scaled, sigma, pass)?);
+            if let Some(kept) = kept {
+                self.short_cuts.keep(planned, &kept);
+            }
         }
+        self.short_cuts.see(&outputs);
         let guided = match self.scope.as_deref_mut() {
             Some(scope) => {
                 if let Some(seen) = look {
@@ -182,7 +208,7 @@ impl GuidedNetwork<'_> {
         };
         let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let branches = [Branch::TextAndImage, Branch::Image].map(planned);
-        let outputs = self.run(&branches, &scaled, sigma, None)?;
+        let outputs = self.run(&branches, &scaled, sigma, Pass::Whole)?;
         let output = of_the_sentence(&outputs).expect("both were asked");
         change(self.preconditioning, output, sigma)
     }
@@ -193,7 +219,7 @@ impl GuidedNetwork<'_> {
         plan: &[PlannedBranch],
         scaled: &Tensor<4>,
         sigma: f64,
-        look: Option<&mut TokenAttention>,
+        pass: Pass<'_>,
     ) -> Result<Vec<(PlannedBranch, Tensor<4>)>> {
         let each = |of: &dyn Fn(Branch) -> Tensor<4>| {
             Tensor::cat(plan.iter().map(|p| of(p.branch)).collect(), 0)
@@ -214,15 +240,20 @@ impl GuidedNetwork<'_> {
             (&input.device(), burn::tensor::DType::F32),
         );
         let added = self.conditions.added(plan);
-        let pass = (input.clone(), timestep.clone(), context.clone());
-        let output = match look {
-            Some(look) => {
-                (self.unet).forward_attended(pass.0, pass.1, pass.2, added.as_ref(), look)
+        let (unet, added) = (self.unet, added.as_ref());
+        let (x, t, c) = (input.clone(), timestep.clone(), context.clone());
+        let output = match pass {
+            Pass::Whole => unet.forward_added(x, t, c, added),
+            Pass::Attended(look) => unet.forward_attended(x, t, c, added, look),
+            Pass::Keeping(kept) => {
+                let (output, deep) = unet.forward_keeping(x, t, c, added);
+                *kept = Some(deep);
+                output
             }
-            None => (self.unet).forward_added(pass.0, pass.1, pass.2, added.as_ref()),
+            Pass::Shallow(deep) => unet.forward_shallow(x, t, c, added, deep),
         };
         if !is_finite(&output) {
-            let layer = (self.unet).first_non_finite(input, timestep, context, added.as_ref());
+            let layer = (self.unet).first_non_finite(input, timestep, context, added);
             return Err(Error::NotFinite {
                 what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
                 step: self.step + 1,

@@ -10,6 +10,7 @@ use super::noise::NoiseSource;
 use super::plan::guidance;
 use super::prepared::Image;
 use super::request::EditRequest;
+use super::shortcuts::ShortCuts;
 use super::{Editor, Prepared};
 use crate::device::dtype;
 use crate::options::EditOptions;
@@ -57,6 +58,7 @@ impl Editor {
         let mut locator = Locator::new(&images, &conditions.sought().latents())?;
         let noise = self.noise_of_questions(&images, shape, &options);
         let training = NoiseSchedule::new(&self.model.profile)?;
+        let mut short_cuts = ShortCuts::new(&options);
         let network = GuidedNetwork {
             unet: &self.unet,
             conditions: &conditions,
@@ -68,6 +70,7 @@ impl Editor {
             step: 0,
             locator: None,
             scope: None,
+            short_cuts: &mut short_cuts,
         };
         Questions::one(noise, &training).ask(&network, &mut locator)?;
         Ok(locator.relevance(0))

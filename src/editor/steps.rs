@@ -18,6 +18,7 @@ use super::prepared::{Image, Prepared};
 use super::preview::{LatentColours, previews};
 use super::request::EditRequest;
 use super::scope::Scope;
+use super::shortcuts::ShortCuts;
 use super::{Edited, Editor, Timings};
 use crate::device::dtype;
 use crate::options::{Compat, EditOptions};
@@ -87,6 +88,7 @@ pub struct Steps<'a> {
     questions: Option<Questions>,
     /// What makes maps of the scales, if that was asked for.
     scope: Option<Scope>,
+    short_cuts: ShortCuts,
     colours: Arc<[LatentColours]>,
     /// The network's last word on what the result is, if a step was made.
     denoised: Option<Tensor<4>>,
@@ -151,6 +153,7 @@ impl Editor {
             schedule.initial_latents(noise.next())
         };
         let run = sampler.begin_at(&schedule, first, latents)?;
+        let short_cuts = ShortCuts::new(&settings.options);
         Ok(Steps {
             editor: self,
             settings,
@@ -162,6 +165,7 @@ impl Editor {
             locator,
             questions,
             scope,
+            short_cuts,
             colours,
             denoised: None,
             first,
@@ -181,6 +185,7 @@ impl Iterator for Steps<'_> {
             return None;
         }
         let started = Instant::now();
+        self.short_cuts.begin_step(self.done);
         let mut network = GuidedNetwork {
             unet: &self.editor.unet,
             conditions: &self.conditions,
@@ -192,6 +197,7 @@ impl Iterator for Steps<'_> {
             step: self.first + self.done,
             locator: None,
             scope: None,
+            short_cuts: &mut self.short_cuts,
         };
         let asked = match (self.questions.take(), &mut self.locator) {
             (Some(questions), Some(locator)) => questions.ask(&network, locator),

@@ -151,6 +151,18 @@ fn what_makes_no_sense_is_refused_before_anything_is_loaded() {
         ),
         (&["photo.png", "a", "--strength", "0"], "strength must be"),
         (
+            &["photo.png", "a", "--deep-cache", "0"],
+            "deep_cache must be",
+        ),
+        (
+            &["photo.png", "a", "--guidance-interval", "0.6..0.2"],
+            "guidance_interval must be two shares of the steps",
+        ),
+        (
+            &["photo.png", "a", "--adaptive-guidance", "2"],
+            "adaptive_guidance must be above 0 and at most 1",
+        ),
+        (
             &["photo.png", "a", "--strength", "0.1"],
             "strength must be at least 0.5, for one of the 2 steps",
         ),

@@ -116,6 +116,12 @@ impl EditRecord {
         optional("Eta", self.eta.map(|eta| eta.to_string()));
         let rescale = (self.guidance_rescale != 0.0).then(|| self.guidance_rescale.to_string());
         optional("CFG Rescale phi", rescale);
+        optional("Guidance interval", self.guidance_interval.map(Into::into));
+        optional(
+            "Adaptive guidance",
+            self.adaptive_guidance.map(|g| g.to_string()),
+        );
+        optional("Deep cache", self.deep_cache.map(|n| n.to_string()));
         optional("CFG scale schedule", per_step(&self.text_scale));
         optional("Image CFG scale schedule", per_step(&self.image_scale));
         let rng = match self.noise {
@@ -148,6 +154,11 @@ impl EditRecord {
             "CFG scale schedule" => take_per_step(&mut self.text_scale, &value),
             "Image CFG scale schedule" => take_per_step(&mut self.image_scale, &value),
             "CFG Rescale phi" => self.guidance_rescale = finite(&value).unwrap_or_default(),
+            "Guidance interval" => self.guidance_interval = value.parse().ok(),
+            "Adaptive guidance" => {
+                self.adaptive_guidance = finite(&value).filter(|&g| 0.0 < g && g <= 1.0);
+            }
+            "Deep cache" => self.deep_cache = value.parse().ok().filter(|&n| n > 0),
             "Denoising strength" => {
                 // 1 is what those write who begin with noise alone.
                 self.strength = finite(&value).filter(|&strength| 0.0 < strength && strength < 1.0);

@@ -1,8 +1,8 @@
 //! The settings of an edit, as files keep them.
 
 use ip2p_core::{
-    Error, FitPolicy, GuidanceFormula, NoiseKind, Precision, Result, ScaleSchedule, Size,
-    TargetSize,
+    Error, FitPolicy, GuidanceFormula, GuidanceInterval, NoiseKind, Precision, Result,
+    ScaleSchedule, Size, TargetSize,
 };
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,15 @@ pub struct EditRecord {
     pub strength: Option<f64>,
     /// How far the result's standard deviation was pulled to that of the text-and-image branch, 0 to 1.
     pub guidance_rescale: f64,
+    /// The part of the steps in which guidance was used, if not all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance_interval: Option<GuidanceInterval>,
+    /// The likeness of the branches from which on one of them was run alone, above 0 and at most 1, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adaptive_guidance: Option<f64>,
+    /// Of how many steps one ran the whole U-Net, if not each did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deep_cache: Option<usize>,
     /// The seed of this picture's noise.
     pub seed: u64,
     /// Whose noise the seed gave.
@@ -150,6 +159,9 @@ impl Default for EditRecord {
             guidance_formula: GuidanceFormula::default(),
             strength: None,
             guidance_rescale: 0.0,
+            guidance_interval: None,
+            adaptive_guidance: None,
+            deep_cache: None,
             seed: 0,
             noise: NoiseKind::default(),
             size: TargetSize::default(),
@@ -219,6 +231,9 @@ mod tests {
             steps_done: Some(3),
             eta: Some(0.5),
             strength: Some(0.75),
+            guidance_interval: Some(GuidanceInterval::new(0.1, 0.6).unwrap()),
+            adaptive_guidance: Some(0.9),
+            deep_cache: Some(3),
             earlier: vec![EditRecord::default(), EditRecord::default()],
             ..EditRecord::default()
         };
@@ -254,6 +269,7 @@ mod tests {
             r#"{"steps":-1}"#,
             r#"{"fit":"crop"}"#,
             r#"{"text_scale":null}"#,
+            r#"{"guidance_interval":"0.6..0"}"#,
         ] {
             assert!(EditRecord::parse_json(json).is_err(), "{json}");
         }
