@@ -82,15 +82,15 @@ impl ShortCuts {
         };
         let both = (of(Branch::TextAndImage), of(Branch::Image));
         if let (Some(threshold), (Some(with), Some(without))) = (self.adaptive_guidance, both) {
-            self.alike |= likeness(with, without) > threshold;
+            self.alike |= likeness(&with, &without) > threshold;
         }
     }
 }
 
 /// The cosine between the predictions of each image, of the image for which it is least.
-fn likeness(a: Tensor<4>, b: Tensor<4>) -> f64 {
+fn likeness(a: &Tensor<4>, b: &Tensor<4>) -> f64 {
     let product = |a: &Tensor<4>, b: &Tensor<4>| (a.clone() * b.clone()).sum_dims(&[1, 2, 3]);
-    let cosine = product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt();
+    let cosine = product(a, b) / (product(a, a) * product(b, b)).sqrt();
     f64::from(cosine.min().into_scalar::<f32>())
 }
 
@@ -108,6 +108,6 @@ mod tests {
         };
         let a = of([[1.0, 0.0], [2.0, 2.0]]);
         let b = of([[3.0, 4.0], [5.0, 5.0]]);
-        assert!((likeness(a, b) - 0.6).abs() < 1e-6);
+        assert!((likeness(&a, &b) - 0.6).abs() < 1e-6);
     }
 }

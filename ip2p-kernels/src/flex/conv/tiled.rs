@@ -6,12 +6,11 @@
 //! distances in the copy, and the few sums that run over the end of a row are left out in the end. The copy of some channels
 //! fits the level-1 cache; all output channels are multiplied with them before the next, and the sums stay with the task.
 
-use burn::tensor::bf16;
-
 use super::Geometry;
+use super::weight::{Rows, Terms, Weight};
 use crate::flex::Target;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS};
-use crate::flex::tile::{Scratch, for_tiles, widest, zip_rows};
+use crate::flex::tile::{Scratch, for_tiles, widest};
 
 /// How many bytes of the copy are multiplied at a time: with the weights of a tile, within a level-1 cache of 48 KB and
 /// nearly within one of 32 KB.
@@ -26,180 +25,6 @@ const PIXELS: usize = 640;
 
 /// How many output channels may be multiplied with a whole tile for nothing before gathering is cheaper.
 const WASTE: f64 = 32.0;
-
-/// What the weights of a convolution are, and what of the input they are multiplied with.
-pub(super) trait Weight: Copy + Sync {
-    /// How many channels of the input make one of the copy.
-    const CHANNELS: usize;
-
-    /// Copies so many numbers of the channels as 32-bit words, the lanes of a whole vector at a time: zeros where there are none.
-    ///
-    /// # Safety
-    ///
-    /// `count` numbers must be readable from each source, and whole vectors writable to `target`.
-    unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize);
-
-    /// The left factor of some rows and terms; it may be put into `packed`, which has room for it and a vector more.
-    fn left<S: Simd>(simd: S, weight: &[Self], terms: &Terms, packed: &mut [u32]) -> Rows;
-
-    /// The sum, and the products of a word of the copy with one of the weights, in each lane.
-    ///
-    /// # Safety
-    ///
-    /// Both must be readable, `right` for `VECTORS` vectors.
-    unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        simd: S,
-        left: [*const u32; ROWS],
-        right: *const u32,
-        sums: &mut [[S::Vector; VECTORS]; ROWS],
-    );
-}
-
-/// Some terms of some rows of the weights.
-pub(super) struct Terms {
-    /// The first, in the weights.
-    first: usize,
-    /// From a row to the next.
-    row_stride: usize,
-    rows: usize,
-    /// Channels of the copy.
-    planes: usize,
-    /// Positions of the kernel.
-    positions: usize,
-}
-
-/// Rows of words.
-#[derive(Clone, Copy)]
-pub(super) struct Rows {
-    start: *const u32,
-    stride: usize,
-}
-
-impl Weight for f32 {
-    const CHANNELS: usize = 1;
-
-    #[inline(always)]
-    unsafe fn copy<S: Simd>(
-        simd: S,
-        [channel, _]: [*const f32; 2],
-        target: *mut u32,
-        count: usize,
-    ) {
-        for at in (0..count).step_by(S::LANES) {
-            // SAFETY: the caller's; lanes beyond `count` are not read.
-            unsafe {
-                let numbers = simd.load_where(channel.add(at), lanes::<S>(count - at));
-                simd.store(target.add(at).cast(), numbers);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn left<S: Simd>(_: S, weight: &[Self], terms: &Terms, _: &mut [u32]) -> Rows {
-        Rows {
-            start: weight[terms.first..].as_ptr().cast(),
-            stride: terms.row_stride,
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        simd: S,
-        left: [*const u32; ROWS],
-        right: *const u32,
-        sums: &mut [[S::Vector; VECTORS]; ROWS],
-    ) {
-        let mut factors = [simd.splat(0.0); VECTORS];
-        for (index, factor) in factors.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            *factor = unsafe { simd.load(right.add(index * S::LANES).cast()) };
-        }
-        for (sums, left) in sums.iter_mut().zip(left) {
-            // SAFETY: the caller's.
-            let number = simd.splat(unsafe { *left.cast() });
-            for (sum, factor) in sums.iter_mut().zip(factors) {
-                *sum = simd.mul_add(number, factor, *sum);
-            }
-        }
-    }
-}
-
-impl Weight for bf16 {
-    const CHANNELS: usize = 2;
-
-    #[inline(always)]
-    unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize) {
-        for at in (0..count).step_by(S::LANES) {
-            let lanes = lanes::<S>(count - at);
-            let [first, second] = channels;
-            // SAFETY: the caller's; lanes beyond `count` are not read.
-            unsafe {
-                let first = simd.load_where(first.add(at), lanes);
-                let second = simd.load_where(second.add(at), lanes);
-                simd.store_pairs(target.add(at), simd.pair(first, second));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn left<S: Simd>(simd: S, weight: &[Self], terms: &Terms, packed: &mut [u32]) -> Rows {
-        let positions = terms.positions;
-        let stride = terms.planes * positions;
-        for row in 0..terms.rows {
-            for plane in 0..terms.planes {
-                let place = terms.first + row * terms.row_stride + 2 * plane * positions;
-                let target = &mut packed[row * stride + plane * positions..];
-                let vectors = positions.next_multiple_of(S::LANES);
-                if place + positions + vectors > weight.len() {
-                    let (first, second) = weight[place..][..2 * positions].split_at(positions);
-                    zip_rows(simd, first, second, &mut target[..positions]);
-                    continue;
-                }
-                assert!(vectors <= target.len());
-                for at in (0..positions).step_by(S::LANES) {
-                    // SAFETY: both have as many more; what is beyond the positions is written over by the next channels.
-                    unsafe {
-                        let first = weight.as_ptr().add(place + at).cast();
-                        let second = weight.as_ptr().add(place + positions + at).cast();
-                        let pairs = simd.zip_pairs(first, second);
-                        simd.store_pairs(target.as_mut_ptr().add(at), pairs);
-                    }
-                }
-            }
-        }
-        Rows {
-            start: packed.as_ptr(),
-            stride,
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        simd: S,
-        left: [*const u32; ROWS],
-        right: *const u32,
-        sums: &mut [[S::Vector; VECTORS]; ROWS],
-    ) {
-        let mut factors = [simd.splat_pair(0); VECTORS];
-        for (index, factor) in factors.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            *factor = unsafe { simd.load_pairs(right.add(index * S::LANES)) };
-        }
-        for (sums, left) in sums.iter_mut().zip(left) {
-            // SAFETY: the caller's.
-            let pair = simd.splat_pair(unsafe { *left });
-            for (sum, factor) in sums.iter_mut().zip(factors) {
-                *sum = simd.dot(pair, factor, *sum);
-            }
-        }
-    }
-}
-
-/// A bit for each lane, set for the first `count`.
-#[inline(always)]
-fn lanes<S: Simd>(count: usize) -> u32 {
-    (1 << count.min(S::LANES)) - 1
-}
 
 /// How the output pictures of a convolution are cut into tiles.
 #[derive(Clone, Copy, Debug)]
@@ -358,7 +183,7 @@ impl<W: Weight> Kernel for Tile<'_, W> {
         let (positions, all_planes) = (geometry.positions(), geometry.channels_in / W::CHANNELS);
         for first_plane in (0..all_planes).step_by(tiling.planes) {
             let planes = tiling.planes.min(all_planes - first_plane);
-            let mut sums = Sums::<W> {
+            let mut products = Products::<W> {
                 weight: self.weight,
                 bias: (first_plane == 0).then_some(&self.bias[self.first_channel..]),
                 terms: Terms {
@@ -378,7 +203,7 @@ impl<W: Weight> Kernel for Tile<'_, W> {
             // SAFETY: the sums have as many channels, and so have the weights and the bias from the first channel on; the copy is
             // readable from every pixel of the tile at every offset, and a panel behind the last.
             unsafe {
-                for_tiles!(S, self.channels, |row| add_rows(simd, &mut sums, row));
+                for_tiles!(S, self.channels, |row| add_rows(simd, &mut products, row));
             }
         }
         // SAFETY: these channels of the tile are this task's alone.
@@ -467,7 +292,7 @@ impl Place<'_> {
                 unsafe {
                     target
                         .at(place)
-                        .copy_from_nonoverlapping(source.as_ptr(), columns)
+                        .copy_from_nonoverlapping(source.as_ptr(), columns);
                 };
             }
         }
@@ -475,7 +300,7 @@ impl Place<'_> {
 }
 
 /// What the products of some terms are added to, for all channels of a task.
-struct Sums<'a, W> {
+struct Products<'a, W> {
     weight: &'a [W],
     /// What the sums begin with, if these are the first terms.
     bias: Option<&'a [f32]>,
@@ -489,7 +314,7 @@ struct Sums<'a, W> {
     pixels: usize,
 }
 
-impl<W: Weight> Sums<'_, W> {
+impl<W: Weight> Products<'_, W> {
     /// Adds the products of its terms to `ROWS` output channels.
     ///
     /// # Safety
@@ -553,152 +378,16 @@ impl<W: Weight> Sums<'_, W> {
     }
 }
 
-/// As [`Sums::add`].
+/// As [`Products::add`].
 #[inline(always)]
 unsafe fn add_rows<S: Simd, const ROWS: usize>(
     simd: S,
-    sums: &mut Sums<'_, impl Weight>,
+    products: &mut Products<'_, impl Weight>,
     row: usize,
 ) {
     // SAFETY: the caller's.
-    unsafe { sums.add::<S, ROWS>(simd, row) };
+    unsafe { products.add::<S, ROWS>(simd, row) };
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::tensor::ops::ConvOptions;
-
-    use super::*;
-    use crate::flex::simd::dispatch_each;
-
-    /// All tiles of a convolution, one after the other.
-    struct Whole<'a, W> {
-        geometry: &'a Geometry,
-        tiling: &'a Tiling,
-        input: &'a [f32],
-        weight: &'a [W],
-        bias: &'a [f32],
-    }
-
-    impl<W: Weight> Kernel for Whole<'_, W> {
-        type Output = Vec<f32>;
-
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
-            let Self {
-                geometry,
-                tiling,
-                input,
-                weight,
-                bias,
-            } = self;
-            let channels = geometry.channels_out;
-            let mut output = vec![f32::NAN; geometry.pixels() * channels];
-            let mut buffers = Buffers::new::<W>(geometry, tiling, channels);
-            for index in 0..tiling.count(geometry) {
-                let tile = Tile {
-                    geometry,
-                    tiling,
-                    buffers: &mut buffers,
-                    input,
-                    weight,
-                    bias,
-                    target: Target(output.as_mut_ptr()),
-                    index,
-                    first_channel: 0,
-                    channels,
-                };
-                tile.run(simd);
-            }
-            output
-        }
-    }
-
-    /// The convolution by its formula.
-    fn convolved(geometry: &Geometry, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-        let [height, width] = geometry.input;
-        let kernel_width = geometry.kernel[1];
-        let mut output = Vec::new();
-        for place in 0..geometry.pixels() * geometry.channels_out {
-            let (plane, pixel) = (place / geometry.plane(), place % geometry.plane());
-            let (picture, channel) = (plane / geometry.channels_out, plane % geometry.channels_out);
-            let [row, column] = [pixel / geometry.output[1], pixel % geometry.output[1]];
-            let mut sum = f64::from(bias[channel]);
-            for term in 0..geometry.terms() {
-                let (of, position) = (term / geometry.positions(), term % geometry.positions());
-                let seen = [
-                    row + position / kernel_width,
-                    column + position % kernel_width,
-                ];
-                let [row, column] =
-                    [0, 1].map(|axis| seen[axis].wrapping_sub(geometry.padding[axis]));
-                if row < height && column < width {
-                    let at = (picture * geometry.channels_in + of) * height * width
-                        + row * width
-                        + column;
-                    sum +=
-                        f64::from(input[at]) * f64::from(weight[channel * geometry.terms() + term]);
-                }
-            }
-            output.push(sum as f32);
-        }
-        output
-    }
-
-    /// With each instruction set, the tiles of a convolution are that convolution.
-    fn assert_is_its_formula<W: Weight>(
-        shape: [usize; 4],
-        kernel: [usize; 2],
-        padding: [(usize, usize); 2],
-        of: impl Fn(f32) -> W,
-        back: impl Fn(W) -> f32,
-    ) {
-        const CHANNELS: usize = 13;
-        let options = ConvOptions::new_with_padding([1, 1], padding, [1, 1], 1);
-        let geometry = Geometry::new(shape, [CHANNELS, shape[1], kernel[0], kernel[1]], &options);
-        let number = |index: usize| (index as f32 * 0.7).sin();
-        // Numbers of the input that `bf16` holds too, so that only the order of the sums differs.
-        let input: Vec<f32> = (0..shape.iter().product())
-            .map(|index| bf16::from_f32(number(index)).to_f32())
-            .collect();
-        let weight: Vec<W> = (0..CHANNELS * geometry.terms())
-            .map(|index| of(number(3 * index)))
-            .collect();
-        let bias: Vec<f32> = (0..CHANNELS).map(number).collect();
-        let tiling = Tiling::new::<W>(&geometry).expect("few channels waste little");
-        let exact: Vec<f32> = weight.iter().map(|x| back(*x)).collect();
-        let expected = convolved(&geometry, &input, &exact, &bias);
-        let results = dispatch_each(|| Whole {
-            geometry: &geometry,
-            tiling: &tiling,
-            input: &input,
-            weight: &weight,
-            bias: &bias,
-        });
-        for (set, found) in results {
-            for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                let difference = (found - expected).abs();
-                assert!(
-                    difference < 1e-3,
-                    "{set}, number {index} of {geometry:?}: {found}, not {expected}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn tiles_are_the_convolution_with_every_instruction_set() {
-        // Several tiles in both directions with lower ones at the ends, more channels than are multiplied at a time; kernels and
-        // paddings that are not square; padding beyond what the kernel sees.
-        let cases = [
-            ([2, 6, 37, 130], [3, 3], [(1, 1), (1, 1)]),
-            ([1, 70, 21, 16], [3, 3], [(1, 1), (1, 1)]),
-            ([1, 4, 9, 33], [5, 2], [(0, 3), (1, 0)]),
-            ([1, 2, 5, 7], [2, 3], [(4, 0), (3, 5)]),
-        ];
-        for (shape, kernel, padding) in cases {
-            assert_is_its_formula(shape, kernel, padding, |x| x, |x| x);
-            assert_is_its_formula(shape, kernel, padding, bf16::from_f32, bf16::to_f32);
-        }
-    }
-}
+mod tests;
