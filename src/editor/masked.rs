@@ -88,7 +88,8 @@ impl Masked {
             Some(found) => self.weights.clone().min_pair(found.clone()),
             None => self.weights.clone(),
         };
-        self.latents.clone() + (denoised - self.latents.clone()) * weights
+        // Not the photos and a part of the way from them: this is exact where the weight is 1, too.
+        denoised * weights.clone() + self.latents.clone() * (weights * -1.0 + 1.0)
     }
 }
 
