@@ -4,12 +4,12 @@
 
 use std::hint::black_box;
 
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
     Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain,
-    silu,
+    silu, upsample_conv2d,
 };
 
 /// As the command has it.
@@ -185,9 +185,39 @@ fn halves(criterion: &mut Criterion) {
     }
 }
 
+/// The U-Net's and the decoder's layers that double a picture, by the one operator and by two.
+fn upsamples(criterion: &mut Criterion) {
+    for (batch, side, channels) in [
+        (BATCH, 8, 1280),
+        (BATCH, 16, 1280),
+        (BATCH, 32, 640),
+        (1, 64, 512),
+        (1, 128, 512),
+        (1, 256, 256),
+    ] {
+        let x = random([batch, channels, side, side]);
+        for dtype in [FloatDType::F32, FloatDType::BF16] {
+            let weight = random([channels, channels, 3, 3]).cast(dtype);
+            let id = format!("upsample/{side}x{side}/{channels} channels/{dtype:?}");
+            criterion.bench_function(&id, |bench| {
+                bench.iter(|| upsample_conv2d(black_box(x.clone()), weight.clone(), None));
+            });
+            criterion.bench_function(&format!("{id}/two operators"), |bench| {
+                let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+                bench.iter(|| {
+                    let nearest = InterpolateOptions::new(InterpolateMode::Nearest)
+                        .with_output_size([2 * side; 2]);
+                    let doubled = module::interpolate(black_box(x.clone()), nearest);
+                    conv2d(doubled, weight.clone(), None, options.clone())
+                });
+            });
+        }
+    }
+}
+
 criterion_group! {
     name = operators;
     config = Criterion::default().sample_size(10);
-    targets = activations, norms, attentions, convolutions, halves
+    targets = activations, norms, attentions, convolutions, halves, upsamples
 }
 criterion_main!(operators);

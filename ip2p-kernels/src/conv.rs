@@ -2,8 +2,8 @@
 
 #[cfg(all(feature = "flex", feature = "autodiff"))]
 use burn::tensor::DType;
-use burn::tensor::Tensor;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, module};
 
 #[cfg(feature = "flex")]
 use crate::flex;
@@ -49,4 +49,43 @@ pub fn conv2d(
         return flex::tracked_conv2d(x, weight, bias, options);
     }
     plain::conv2d(x, weight, bias, options)
+}
+
+/// A 3x3 convolution, with a pixel of padding, of a picture twice as large, in which every pixel is repeated two by two.
+///
+/// The fast body makes four multiplications of nine and never holds the larger picture; where weights are of `bf16`, their
+/// sums are rounded to that too.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, channels_in, height, width]`
+/// - `weight`: `[channels_out, channels_in, 3, 3]`
+/// - `bias`: `[channels_out]`
+/// - output: `[batch, channels_out, 2 * height, 2 * width]`, of the type of `x`
+///
+/// # Panics
+///
+/// If the kernel is another, or its channels are not those of `x`.
+#[must_use]
+pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    assert_eq!(
+        weight.dims()[1..],
+        [channels, 3, 3],
+        "upsample_conv2d of {channels} channels takes weights of [_, {channels}, 3, 3]"
+    );
+    #[cfg(feature = "flex")]
+    if batch * height * width >= flex::UPSAMPLED_PIXELS
+        && flex::holds(&x)
+        && flex::holds(&weight)
+        && bias.as_ref().is_none_or(flex::holds)
+    {
+        return flex::upsample_conv2d(x, weight, bias);
+    }
+    #[cfg(not(feature = "flex"))]
+    let _ = batch;
+    let nearest =
+        InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    conv2d(module::interpolate(x, nearest), weight, bias, options)
 }

@@ -1,11 +1,11 @@
 //! Each operator, composed and fast, against its formula in `f64`.
 
 use crate::reference::{self, error, numbers, random};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{FloatDType, Tensor, module};
 use ip2p_kernels::{
     Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain, quick_gelu,
-    silu,
+    silu, upsample_conv2d,
 };
 use proptest::prelude::*;
 
@@ -186,6 +186,39 @@ fn convolutions_of_the_networks_are_those_of_burn() {
             &numbers(expected),
         );
         assert!(error < 5e-3, "case {index}: off by {error:e}");
+    }
+}
+
+#[test]
+fn a_convolution_of_a_doubled_picture_is_made_from_the_small_one() {
+    // Tiles with several channels at a time, an odd number of channels; pictures so small that nothing is gained.
+    for (shape, channels_out) in [
+        ([1, 24, 40, 70], 24),
+        ([2, 40, 5, 3], 17),
+        ([1, 7, 40, 33], 5),
+        ([1, 4, 1, 1], 8),
+    ] {
+        let [_, channels, height, width] = shape;
+        let x = random(shape, 30);
+        let weight = random([channels_out, channels, 3, 3], 31);
+        let bias = Some(random([channels_out], 32));
+        let doubled = InterpolateOptions::new(InterpolateMode::Nearest)
+            .with_output_size([2 * height, 2 * width]);
+        let doubled = module::interpolate(x.clone(), doubled);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let expected = module::conv2d(doubled, weight.clone(), bias.clone(), options);
+        let expected = numbers(expected);
+        let plain = numbers(upsample_conv2d(x.clone(), weight.clone(), bias.clone()));
+        let off = error(&plain, &expected);
+        assert!(off < 5e-3, "{shape:?}: off by {off:e}");
+        let largest = error(&expected, &vec![0.0; expected.len()]);
+        // Sums of two and of four weights are rounded to `bf16`, which has 8 digits.
+        let halves = weight.cast(FloatDType::BF16);
+        let off = error(&numbers(upsample_conv2d(x, halves, bias)), &expected);
+        assert!(
+            off < 0.01 * largest,
+            "{shape:?}, bf16: off by {off:e} of {largest}"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) use ip2p_kernels::{
     Activation, compute_dtype, conv2d, geglu, gelu, group_norm, layer_norm, quick_gelu, silu,
+    upsample_conv2d,
 };
 
 use burn::module::Param;

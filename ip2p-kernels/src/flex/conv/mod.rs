@@ -7,6 +7,7 @@
 mod gathered;
 mod panel;
 mod tiled;
+mod upsampled;
 mod weight;
 #[cfg(feature = "autodiff")]
 mod weight_gradient;
@@ -20,6 +21,7 @@ use rayon::prelude::*;
 
 use self::gathered::Part;
 use self::tiled::{Buffers, Tile, Tiling};
+pub(crate) use self::upsampled::{UPSAMPLED_PIXELS, upsample_conv2d};
 use self::weight::Weight;
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;

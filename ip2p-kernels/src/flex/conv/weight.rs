@@ -6,9 +6,15 @@ use crate::flex::simd::Simd;
 use crate::flex::tile::zip_rows;
 
 /// What the weights of a convolution are, and what of the input they are multiplied with.
-pub(super) trait Weight: Copy + Sync {
+pub(super) trait Weight: Copy + Send + Sync {
     /// How many channels of the input make one of the copy.
     const CHANNELS: usize;
+
+    /// The number.
+    fn to_f32(self) -> f32;
+
+    /// The nearest to a number.
+    fn from_f32(number: f32) -> Self;
 
     /// Copies so many numbers of the channels as 32-bit words, the lanes of a whole vector at a time: zeros where there are none.
     ///
@@ -55,6 +61,14 @@ pub(super) struct Rows {
 
 impl Weight for f32 {
     const CHANNELS: usize = 1;
+
+    fn to_f32(self) -> f32 {
+        self
+    }
+
+    fn from_f32(number: f32) -> Self {
+        number
+    }
 
     #[inline(always)]
     unsafe fn copy<S: Simd>(
@@ -104,6 +118,14 @@ impl Weight for f32 {
 
 impl Weight for bf16 {
     const CHANNELS: usize = 2;
+
+    fn to_f32(self) -> f32 {
+        Self::to_f32(self)
+    }
+
+    fn from_f32(number: f32) -> Self {
+        Self::from_f32(number)
+    }
 
     #[inline(always)]
     unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize) {
