@@ -73,7 +73,7 @@ impl EditOptions {
             "adaptive_guidance" => {
                 self.adaptive_guidance = Some(number("adaptive_guidance", "a number", text)?);
             }
-            "deep_cache" => self.deep_cache = number("deep_cache", "a whole number", text)?,
+            "deep_cache" => self.deep_cache = Some(number("deep_cache", "a whole number", text)?),
             "fast" => self.fast = switch("fast", text)?,
             "eta" => self.eta = Some(number("eta", "a number", text)?),
             "seed" => self.seed = number("seed", "a whole number", text)?,

@@ -244,15 +244,15 @@ pub struct EditOptions {
     pub region: Where,
     /// What the model looks at where only a small part may change: default that part.
     pub focus: Focus,
-    /// Every such step runs the whole U-Net, those between take what its deep layers said then: default 1, each step. DeepCache, Ma
+    /// Every such step runs the whole U-Net, those between take what its deep layers said then: default none, each step. DeepCache, Ma
     /// et al. (2023), <https://arxiv.org/abs/2312.00858>.
-    pub deep_cache: usize,
-    /// The part of the steps in which guidance is used, both scales being 1 in the others: default none, all of them. With the formula
-    /// of Brooks et al. one branch runs at those instead of three. Kynkäänniemi et al. (2024),
+    pub deep_cache: Option<usize>,
+    /// The part of the steps in which guidance is used: default none, all of them. At the others the branch with sentence and photo runs
+    /// alone. Kynkäänniemi et al. (2024),
     /// <https://arxiv.org/abs/2404.07724>.
     pub guidance_interval: Option<GuidanceInterval>,
-    /// The cosine between the predictions with the sentence and without, above 0 and at most 1, above which the steps that
-    /// follow run the branch with sentence and photo alone: default none. Castillo et al. (2023),
+    /// The cosine between the predictions with the sentence and without, above 0 and at most 1, above which an image's
+    /// steps that follow take the branch with sentence and photo alone: default none. Castillo et al. (2023),
     /// <https://arxiv.org/abs/2312.12487>, section 5, where it is called γ̄.
     pub adaptive_guidance: Option<f64>,
     /// Whether to take the short cuts whose picture stays nearest for the time that they save, with a model that makes more than 10 steps
@@ -288,7 +288,7 @@ impl Default for EditOptions {
             detail: Detail::Photo,
             region: Where::default(),
             focus: Focus::Region,
-            deep_cache: 1,
+            deep_cache: None,
             guidance_interval: None,
             adaptive_guidance: None,
             fast: false,
@@ -335,7 +335,7 @@ setters! {
     with_detail detail: Detail = detail;
     with_where region: impl Into<Where> = region.into();
     with_focus focus: Focus = focus;
-    with_deep_cache deep_cache: usize = deep_cache;
+    with_deep_cache deep_cache: usize = Some(deep_cache);
     with_guidance_interval guidance_interval: GuidanceInterval = Some(guidance_interval);
     with_adaptive_guidance adaptive_guidance: f64 = Some(adaptive_guidance);
     with_fast fast: bool = fast;

@@ -68,7 +68,7 @@ pub(crate) fn record(
         guidance_rescale: guidance.rescale,
         guidance_interval: options.guidance_interval,
         adaptive_guidance: options.adaptive_guidance,
-        deep_cache: Some(options.deep_cache).filter(|&every| every > 1),
+        deep_cache: Some(settings.deep_cache).filter(|&every| every > 1),
         seed: done.seed,
         noise: options.noise,
         size: settings.size,
@@ -105,7 +105,7 @@ impl EditOptions {
             guidance_rescale: record.guidance_rescale,
             guidance_interval: record.guidance_interval,
             adaptive_guidance: record.adaptive_guidance,
-            deep_cache: record.deep_cache.unwrap_or(1),
+            deep_cache: record.deep_cache,
             negative: record.negative.clone(),
             prompt_syntax: record.prompt_syntax,
             // Where it is the syntax's own, another syntax may have another.

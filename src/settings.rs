@@ -1,8 +1,8 @@
 //! What an edit's options come to with a checkpoint.
 
 use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval, Result,
-    SamplerKind, ScaleCurve, ScaleSchedule, TargetSize,
+    Branch, CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval,
+    Result, SamplerKind, ScaleCurve, TargetSize,
 };
 
 use crate::options::EditOptions;
@@ -15,6 +15,8 @@ const FAST_STEPS: usize = 10;
 pub(crate) struct Settings {
     pub(crate) steps: usize,
     pub(crate) sampler: SamplerKind,
+    /// Every such step runs the whole network.
+    pub(crate) deep_cache: usize,
     pub(crate) size: TargetSize,
     pub(crate) fit: FitPolicy,
     pub(crate) guidance: Guidance,
@@ -34,18 +36,16 @@ impl Settings {
             .or(options.schedule.steps())
             .unwrap_or(profile.steps);
         check_steps(steps, profile)?;
-        let scale = |own: &Option<ScaleCurve>, default: f64| {
-            let scale = match own {
-                Some(curve) => curve.schedule(steps),
-                None => default.into(),
-            };
-            within(options.guidance_interval, scale, steps)
+        let scale = |own: &Option<ScaleCurve>, default: f64| match own {
+            Some(curve) => curve.schedule(steps),
+            None => default.into(),
         };
         let text_scale = scale(&options.text_scale, profile.text_scale);
         let image_scale = scale(&options.image_scale, profile.image_scale);
         let settings = Self {
             steps,
             sampler: options.sampler.unwrap_or(profile.sampler),
+            deep_cache: options.deep_cache.unwrap_or(1),
             size: options
                 .size
                 .unwrap_or(TargetSize::Side(profile.longer_side)),
@@ -80,12 +80,11 @@ impl Settings {
         if self.options.region.is_attention() {
             check_attention(&self.guidance)?;
         }
-        if self.options.deep_cache == 0 {
+        if self.deep_cache == 0 {
             return Err(Error::setting("deep_cache", "1 or more", 0));
         }
-        if let Some(threshold) = self.options.adaptive_guidance {
-            check_adaptive(threshold, self)?;
-        }
+        self.guidance.check()?;
+        self.check_guided_steps()?;
         match self.options.eta {
             Some(eta) if !self.sampler.has_eta() => {
                 let expected = format!(
@@ -97,8 +96,45 @@ impl Settings {
             Some(eta) if !(0.0..=1.0).contains(&eta) => {
                 Err(Error::setting("eta", "between 0 and 1", eta))
             }
-            _ => self.guidance.check(),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether guidance can be left out at some steps.
+    fn check_guided_steps(&self) -> Result<()> {
+        let (interval, adaptive) = (
+            self.options.guidance_interval,
+            self.options.adaptive_guidance,
+        );
+        if self.options.region.is_attention() {
+            let expected = "left out with --where attention, which weighs the branches itself";
+            if let Some(interval) = interval {
+                return Err(Error::setting("guidance_interval", expected, interval));
+            }
+            if let Some(threshold) = adaptive {
+                return Err(Error::setting("adaptive_guidance", expected, threshold));
+            }
+        }
+        adaptive.map_or(Ok(()), |threshold| self.check_adaptive(threshold))
+    }
+
+    fn check_adaptive(&self, threshold: f64) -> Result<()> {
+        let both = [Branch::TextAndImage, Branch::Image];
+        let runs_both = |step| {
+            let plan = self.guidance.plan(step);
+            let runs = |branch| plan.iter().any(|planned| planned.branch == branch);
+            both.into_iter().all(runs)
+        };
+        let expected = if !(threshold > 0.0 && threshold <= 1.0) {
+            "above 0 and at most 1"
+        } else if self.guidance.formula != GuidanceFormula::Brooks {
+            "left out: the branch that is left is a prediction in the formula of Brooks et al. alone, which is not the checkpoint's"
+        } else if !(self.first_step()..self.steps).any(runs_both) {
+            "left out: with these scales the network is not asked both with the sentence and without"
+        } else {
+            return Ok(());
+        };
+        Err(Error::setting("adaptive_guidance", expected, threshold))
     }
 }
 
@@ -111,45 +147,16 @@ fn hastened(options: &EditOptions, profile: &CheckpointProfile) -> EditOptions {
     if options.schedule.steps().is_none() {
         options.steps.get_or_insert(FAST_STEPS);
     }
-    options.sampler.get_or_insert(SamplerKind::DpmPp2m);
-    if options.deep_cache == 1 {
-        options.deep_cache = 2;
+    if options.eta.is_none() {
+        options.sampler.get_or_insert(SamplerKind::DpmPp2m);
     }
-    options.guidance_interval = options
-        .guidance_interval
-        .or_else(|| GuidanceInterval::new(0.0, 0.6).ok());
+    options.deep_cache.get_or_insert(2);
+    if !options.region.is_attention() {
+        options.guidance_interval = options
+            .guidance_interval
+            .or_else(|| GuidanceInterval::new(0.0, 0.6).ok());
+    }
     options
-}
-
-/// The scale, and 1 at the steps without guidance.
-fn within(interval: Option<GuidanceInterval>, scale: ScaleSchedule, steps: usize) -> ScaleSchedule {
-    let Some(interval) = interval else {
-        return scale;
-    };
-    let at = |step| {
-        if interval.contains(step, steps) {
-            scale.at(step)
-        } else {
-            1.0
-        }
-    };
-    (0..steps).map(at).collect::<Vec<_>>().into()
-}
-
-/// Whether guidance can end where the branches are alike.
-fn check_adaptive(threshold: f64, settings: &Settings) -> Result<()> {
-    if !(threshold > 0.0 && threshold <= 1.0) {
-        let expected = "above 0 and at most 1";
-        return Err(Error::setting("adaptive_guidance", expected, threshold));
-    }
-    let reason = if settings.guidance.formula != GuidanceFormula::Brooks {
-        "left out: the branch that is left is a prediction in the formula of Brooks et al. alone, which is not the checkpoint's"
-    } else if settings.options.region.is_attention() {
-        "left out with --where attention, which weighs the branches itself"
-    } else {
-        return Ok(());
-    };
-    Err(Error::setting("adaptive_guidance", reason, threshold))
 }
 
 /// Whether the scales can be maps.

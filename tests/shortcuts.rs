@@ -5,7 +5,11 @@
 mod common;
 
 use common::{editor, photo, quick};
-use ip2p::{BranchExecution, EditOptions, Editor, GuidanceInterval, SamplerKind};
+use ip2p::region::Where;
+use ip2p::{
+    BranchExecution, EditOptions, EditRequest, Editor, GuidanceInterval, Photo, RgbPicture,
+    SamplerKind, Size,
+};
 
 /// Six steps that draw no noise of their own.
 fn options() -> EditOptions {
@@ -92,6 +96,70 @@ fn alike_branches_end_guidance_after_the_step_that_shows_it() {
     let adaptive = options().with_adaptive_guidance(1e-9);
     let first = options().with_guidance_interval(interval("0..0.1"));
     assert_eq!(edited(&editor, &adaptive), edited(&editor, &first));
+}
+
+#[test]
+fn an_image_ends_its_guidance_alone_and_in_company_alike() {
+    let editor = editor();
+    let grey = RgbPicture::new(Size::new(64, 64), vec![9; 64 * 64 * 3]).unwrap();
+    let photos = [photo(64, 64), Photo::from(grey)];
+    let requests = photos
+        .each_ref()
+        .map(|photo| EditRequest::new(photo, "make it snowy"));
+    for threshold in [0.5, 0.9, 0.97, 0.99, 0.999] {
+        let options = options().with_adaptive_guidance(threshold);
+        let together = editor.edit_batch(&requests, &options).unwrap();
+        for (photo, together) in photos.iter().zip(&together) {
+            let options = options.clone().with_seed(together.record.seed);
+            let alone = editor.edit(photo, "make it snowy", &options).unwrap();
+            let pairs = alone.photo.rgb().pixels().iter();
+            let pairs = pairs.zip(together.photo.rgb().pixels());
+            let furthest = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(furthest <= Some(1), "{threshold}: {furthest:?}");
+        }
+    }
+}
+
+#[test]
+fn scales_are_recorded_as_they_were_asked_for() {
+    let editor = editor();
+    let late = options().with_guidance_interval(interval("0.5..1"));
+    let record = editor
+        .edit(&photo(64, 64), "make it snowy", &late)
+        .unwrap()
+        .record;
+    assert_eq!(record.text_scale, 7.5.into());
+    let mut again = EditOptions::from_record(&record).unwrap();
+    again.guidance_interval = None;
+    assert_eq!(edited(&editor, &again), edited(&editor, &options()));
+}
+
+#[test]
+fn what_a_short_cut_cannot_do_is_refused_by_name() {
+    let editor = editor();
+    let attention = || "attention".parse::<Where>().unwrap();
+    let half = || options().with_guidance_interval(interval("0..0.5"));
+    let adaptive = || options().with_adaptive_guidance(0.9);
+    for (name, options) in [
+        ("guidance_interval", half().with_where(attention())),
+        ("adaptive_guidance", adaptive().with_where(attention())),
+        (
+            "adaptive_guidance",
+            adaptive().with_text_scale(1.0).with_image_scale(1.0),
+        ),
+    ] {
+        let error = editor
+            .edit(&photo(64, 64), "make it snowy", &options)
+            .unwrap_err();
+        assert!(error.to_string().starts_with(name), "{name}: {error}");
+    }
+    // Fast leaves out what would not go with what was asked for.
+    for asked in [quick().with_eta(0.5), quick().with_where(attention())] {
+        edited(&editor, &asked.with_fast(true));
+    }
+    let whole = quick().with_deep_cache(1).with_fast(true);
+    let edited = editor.edit(&photo(64, 64), "make it snowy", &whole);
+    assert_eq!(edited.unwrap().record.deep_cache, None);
 }
 
 #[test]

@@ -32,7 +32,7 @@ macro_rules! take_some {
         $( if $args.$field.is_some() { $options.$field = $args.$field.clone(); } )*
     };
 }
-pub(crate) use {take, take_some};
+pub(crate) use take_some;
 
 /// What to edit, with what: the command line, and beneath it the record of `--from`.
 struct Job {

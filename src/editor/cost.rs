@@ -5,6 +5,7 @@ use ip2p_models::Cost;
 
 use super::Model;
 use super::plan::guidance;
+use super::shortcuts::ShallowSteps;
 use crate::options::EditOptions;
 
 /// The products that the parts of an edit make.
@@ -50,19 +51,21 @@ impl Model {
         let calls =
             |step| evaluations(settings.steps - step) - evaluations(settings.steps - step - 1);
         let first = settings.first_step();
-        let step = |step: usize| {
-            let batch = count * guidance.plan(step).len();
-            let once = if (step - first).is_multiple_of(settings.options.deep_cache) {
-                self.unet.cost(batch, [height, width], tokens)
-            } else {
+        let mut shallow = ShallowSteps::new(&settings);
+        let mut step = |step: usize| {
+            let plan = guidance.plan(step);
+            let batch = count * plan.len();
+            let once = if shallow.next(step - first, &plan) {
                 (self.unet).shallow_cost(batch, [height, width], tokens)
+            } else {
+                self.unet.cost(batch, [height, width], tokens)
             };
             std::iter::repeat_n(once, calls(step)).sum()
         };
         Ok(EditCost {
             text: self.text.cost(2),
             encode: (self.vae).encode_cost(count, [size.height as usize, size.width as usize]),
-            steps: (first..settings.steps).map(step).collect(),
+            steps: (first..settings.steps).map(&mut step).collect(),
             decode: self.vae.decode_cost(count, [height, width]),
         })
     }

@@ -2,6 +2,7 @@
 
 mod adapt;
 mod cost;
+mod decode;
 mod encode;
 mod locate;
 mod masked;

@@ -135,7 +135,7 @@ impl Denoiser for GuidedNetwork<'_> {
     fn denoise(&mut self, x: Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
         let plan = match &self.scope {
             Some(_) => Scope::plan(self.guidance, self.step),
-            None => self.short_cuts.plan(self.guidance, self.step),
+            None => self.short_cuts.plan(self.guidance.plan(self.step)),
         };
         let scaled = (x.clone() * self.preconditioning.c_in(sigma)).cast(self.dtype);
         let mut look = (self.scope.as_deref_mut()).and_then(|scope| scope.look(self.step));
@@ -167,7 +167,7 @@ impl Denoiser for GuidedNetwork<'_> {
                 }
                 scope.guide(&outputs, self.guidance, self.step)
             }
-            None => guide(&outputs, self.guidance),
+            None => (self.short_cuts).guided(guide(&outputs, self.guidance), &outputs),
         };
         let denoised = self.preconditioning.denoised(x, guided, sigma)?;
         let Some(masked) = &self.conditions.masked else {

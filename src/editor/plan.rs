@@ -1,6 +1,6 @@
 //! What an edit's options come to with a checkpoint: its sigmas, its sampler, its guidance.
 
-use ip2p_core::{Error, Guidance, Result};
+use ip2p_core::{Error, Guidance, GuidanceFormula, Result, ScaleSchedule};
 use ip2p_sched::{NoiseSchedule, Sampler, Schedule, ScheduleKind};
 
 use super::Editor;
@@ -44,6 +44,39 @@ impl Editor {
 
 /// The guidance of an edit, and a warning where it is not what was asked for.
 pub(super) fn guidance(settings: &Settings) -> (Guidance, Option<String>) {
+    let (guidance, warning) = of_compat(settings);
+    (within_interval(guidance, settings), warning)
+}
+
+/// The guidance, with scales that leave one branch at the steps that are to have none.
+fn within_interval(guidance: Guidance, settings: &Settings) -> Guidance {
+    let Some(interval) = settings.options.guidance_interval else {
+        return guidance;
+    };
+    // What gives the branch with sentence and photo a weight of 1 and the others none.
+    let off = match guidance.formula {
+        GuidanceFormula::InstructDiffusion => 0.5,
+        _ => 1.0,
+    };
+    let within = |scale: &ScaleSchedule| -> ScaleSchedule {
+        let at = |step| {
+            if interval.contains(step, settings.steps) {
+                scale.at(step)
+            } else {
+                off
+            }
+        };
+        (0..settings.steps).map(at).collect::<Vec<_>>().into()
+    };
+    Guidance {
+        text_scale: within(&guidance.text_scale),
+        image_scale: within(&guidance.image_scale),
+        ..guidance
+    }
+}
+
+/// The guidance of an edit in its compat mode, and a warning where it is not what was asked for.
+fn of_compat(settings: &Settings) -> (Guidance, Option<String>) {
     let asked = settings.guidance.clone();
     if settings.options.compat != Compat::Diffusers {
         return (asked, None);

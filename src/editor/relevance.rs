@@ -58,7 +58,7 @@ impl Editor {
         let mut locator = Locator::new(&images, &conditions.sought().latents())?;
         let noise = self.noise_of_questions(&images, shape, &options);
         let training = NoiseSchedule::new(&self.model.profile)?;
-        let mut short_cuts = ShortCuts::new(&options);
+        let mut short_cuts = ShortCuts::new(&settings);
         let network = GuidedNetwork {
             unet: &self.unet,
             conditions: &conditions,

@@ -5,10 +5,10 @@
 //! [`EditOptions::adaptive_guidance`]: crate::EditOptions::adaptive_guidance
 
 use burn::tensor::{FloatDType, Tensor};
-use ip2p_core::{Branch, Guidance, PlannedBranch};
+use ip2p_core::{Branch, PlannedBranch};
 use ip2p_models::unet::DeepFeatures;
 
-use crate::options::EditOptions;
+use crate::settings::Settings;
 
 /// What is known for short cuts after some steps of an edit.
 #[derive(Debug)]
@@ -19,17 +19,19 @@ pub(crate) struct ShortCuts {
     kept: Vec<(Branch, DeepFeatures)>,
     /// The likeness of the branches with the sentence and without from which on one is enough.
     adaptive_guidance: Option<f64>,
-    /// Whether they were as alike.
-    alike: bool,
+    /// Which images were as alike at a step before this one, and at this one.
+    alike: Vec<bool>,
+    next_alike: Vec<bool>,
 }
 
 impl ShortCuts {
-    pub(super) fn new(options: &EditOptions) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            deep_cache: options.deep_cache,
+            deep_cache: settings.deep_cache,
             kept: Vec::new(),
-            adaptive_guidance: options.adaptive_guidance,
-            alike: false,
+            adaptive_guidance: settings.options.adaptive_guidance,
+            alike: Vec::new(),
+            next_alike: Vec::new(),
         }
     }
 
@@ -38,15 +40,34 @@ impl ShortCuts {
         if index.is_multiple_of(self.deep_cache) {
             self.kept.clear();
         }
+        self.alike.clone_from(&self.next_alike);
     }
 
-    /// The branches to run at a step of the schedule.
-    pub(super) fn plan(&self, guidance: &Guidance, step: usize) -> Vec<PlannedBranch> {
-        if self.alike {
-            let (branch, weight) = (Branch::TextAndImage, 1.0);
-            return vec![PlannedBranch { branch, weight }];
+    /// The branches to run, of those that guidance asks for: one, once that is enough for every image.
+    pub(super) fn plan(&self, guided: Vec<PlannedBranch>) -> Vec<PlannedBranch> {
+        if self.alike.is_empty() || self.alike.contains(&false) {
+            return guided;
         }
-        guidance.plan(step)
+        let (branch, weight) = (Branch::TextAndImage, 1.0);
+        vec![PlannedBranch { branch, weight }]
+    }
+
+    /// What was guided, of the images for which one branch is enough what that branch predicts.
+    pub(super) fn guided(
+        &self,
+        guided: Tensor<4>,
+        outputs: &[(PlannedBranch, Tensor<4>)],
+    ) -> Tensor<4> {
+        let with_both = prediction(outputs, Branch::TextAndImage);
+        let Some(alone) = with_both.filter(|_| self.alike.contains(&true)) else {
+            return guided;
+        };
+        let images = self.alike.iter().enumerate();
+        let images = images.map(|(image, &alike)| {
+            let of = if alike { &alone } else { &guided };
+            of.clone().narrow(0, image, 1)
+        });
+        Tensor::cat(images.collect(), 0)
     }
 
     /// Whether whole passes are to keep their features.
@@ -54,7 +75,7 @@ impl ShortCuts {
         self.deep_cache > 1
     }
 
-    /// The features of these branches, if this step is not a whole one and all of them were run at the last that was.
+    /// The features of these branches, if this step is not a whole one and all of them were run since the last that was.
     pub(super) fn features(&self, plan: &[PlannedBranch]) -> Option<DeepFeatures> {
         let of = |planned: &PlannedBranch| {
             let mut kept = self.kept.iter();
@@ -73,25 +94,64 @@ impl ShortCuts {
         }
     }
 
-    /// Takes in what the branches of a step predict.
+    /// Takes in what the branches of a step predict, for the steps after it.
     pub(super) fn see(&mut self, outputs: &[(PlannedBranch, Tensor<4>)]) {
-        let of = |branch| {
-            let mut outputs = outputs.iter();
-            let found = outputs.find(|(planned, _)| planned.branch == branch);
-            found.map(|(_, output)| output.clone().cast(FloatDType::F32))
+        let with = prediction(outputs, Branch::TextAndImage);
+        let without = prediction(outputs, Branch::Image);
+        let (Some(threshold), Some(with), Some(without)) = (self.adaptive_guidance, with, without)
+        else {
+            return;
         };
-        let both = (of(Branch::TextAndImage), of(Branch::Image));
-        if let (Some(threshold), (Some(with), Some(without))) = (self.adaptive_guidance, both) {
-            self.alike |= likeness(&with, &without) > threshold;
+        let likeness = likeness(&with, &without);
+        self.next_alike.resize(likeness.len(), false);
+        for (alike, likeness) in self.next_alike.iter_mut().zip(likeness) {
+            *alike |= likeness > threshold;
         }
     }
 }
 
-/// The cosine between the predictions of each image, of the image for which it is least.
-fn likeness(a: &Tensor<4>, b: &Tensor<4>) -> f64 {
+/// Which steps are shallow, told without running them: where guidance does not end by itself.
+#[derive(Debug)]
+pub(super) struct ShallowSteps {
+    deep_cache: usize,
+    kept: Vec<Branch>,
+}
+
+impl ShallowSteps {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            deep_cache: settings.deep_cache,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Whether the next step, the `index`th that is made, is shallow; it runs these branches.
+    pub(super) fn next(&mut self, index: usize, plan: &[PlannedBranch]) -> bool {
+        if index.is_multiple_of(self.deep_cache) {
+            self.kept.clear();
+        }
+        let shallow = plan
+            .iter()
+            .all(|planned| self.kept.contains(&planned.branch));
+        self.kept.extend(plan.iter().map(|planned| planned.branch));
+        shallow
+    }
+}
+
+/// What a branch predicts, if it was run.
+fn prediction(outputs: &[(PlannedBranch, Tensor<4>)], branch: Branch) -> Option<Tensor<4>> {
+    let found = outputs.iter().find(|(planned, _)| planned.branch == branch);
+    found.map(|(_, output)| output.clone().cast(FloatDType::F32))
+}
+
+/// The cosine between two predictions, of each image.
+fn likeness(a: &Tensor<4>, b: &Tensor<4>) -> Vec<f64> {
     let product = |a: &Tensor<4>, b: &Tensor<4>| (a.clone() * b.clone()).sum_dims(&[1, 2, 3]);
     let cosine = product(a, b) / (product(a, a) * product(b, b)).sqrt();
-    f64::from(cosine.min().into_scalar::<f32>())
+    let cosine = cosine.into_data().try_into_vec::<f32>();
+    // No two are more than alike, whatever the rounding says.
+    let cosine = cosine.expect("they were cast to f32").into_iter();
+    cosine.map(|cosine| f64::from(cosine).min(1.0)).collect()
 }
 
 #[cfg(test)]
@@ -101,13 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn likeness_is_the_cosine_of_the_least_alike_image() {
+    fn likeness_is_the_cosine_of_each_image() {
         let device = Device::flex();
         let of = |numbers: [[f32; 2]; 2]| {
             Tensor::<2>::from_floats(numbers, &device).reshape([2, 2, 1, 1])
         };
         let a = of([[1.0, 0.0], [2.0, 2.0]]);
         let b = of([[3.0, 4.0], [5.0, 5.0]]);
-        assert!((likeness(&a, &b) - 0.6).abs() < 1e-6);
+        let found = likeness(&a, &b);
+        assert!((found[0] - 0.6).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6 && found[1] <= 1.0);
     }
 }

@@ -7,9 +7,9 @@ use ip2p_core::{FitPlan, Result};
 use ip2p_io::{EditRecord, Photo, RgbPicture, fit, to_tensor};
 use ip2p_region::Mask;
 
+use super::decode::Decoder;
 use super::preview::LatentColours;
 use super::request::EditRequest;
-use super::steps::Decoder;
 use super::view::View;
 use super::{Editor, Steps};
 use crate::device::dtype;

@@ -3,7 +3,7 @@
 use clap::Args;
 use ip2p::{EditOptions, GuidanceInterval};
 
-use crate::edit::{take, take_some};
+use crate::edit::take_some;
 
 /// What an edit may do without, each at the price of another picture.
 #[derive(Debug, Args)]
@@ -16,11 +16,11 @@ pub(crate) struct ShortCutArgs {
     #[arg(long, value_name = "N")]
     pub(crate) deep_cache: Option<usize>,
 
-    /// Guide in this part of the steps only, 0..0.6 in the first six of ten, and let both scales be 1 in the others [default: 0..1, all of them]
+    /// Guide in this part of the steps only, 0..0.6 in the first six of ten, and take the branch with sentence and photo alone in the others [default: 0..1, all of them]
     #[arg(long, value_name = "A..B")]
     pub(crate) guidance_interval: Option<GuidanceInterval>,
 
-    /// End guidance once the predictions with the sentence and without are as alike, by their cosine: above 0 and at most 1 [default: never]
+    /// End a picture's guidance once its predictions with the sentence and without are as alike, by their cosine: above 0 and at most 1 [default: never]
     #[arg(long, value_name = "COSINE")]
     pub(crate) adaptive_guidance: Option<f64>,
 }
@@ -28,8 +28,13 @@ pub(crate) struct ShortCutArgs {
 impl ShortCutArgs {
     /// Puts what the command line says over the options.
     pub(crate) fn apply(&self, options: &mut EditOptions) {
-        take!(options, self, deep_cache);
-        take_some!(options, self, guidance_interval, adaptive_guidance);
+        take_some!(
+            options,
+            self,
+            deep_cache,
+            guidance_interval,
+            adaptive_guidance
+        );
         options.fast |= self.fast;
     }
 }

@@ -122,6 +122,30 @@ fn what_was_named_in_the_sentences_and_how_they_are_read_is_said() {
     assert_eq!(back.embeddings[0].name, "<cat>");
 }
 
+#[test]
+fn short_cuts_are_said_and_come_back() {
+    let record = EditRecord {
+        guidance_interval: Some("0.1..0.6".parse().unwrap()),
+        adaptive_guidance: Some(0.95),
+        deep_cache: Some(3),
+        ..EditRecord::default()
+    };
+    let text = record.to_parameters();
+    let said = "Guidance interval: 0.1..0.6, Adaptive guidance: 0.95, Deep cache: 3,";
+    assert!(text.contains(said), "{text}");
+    let back = EditRecord::parse_parameters(&text).unwrap();
+    assert_eq!(back.guidance_interval, record.guidance_interval);
+    assert_eq!(back.adaptive_guidance, record.adaptive_guidance);
+    assert_eq!(back.deep_cache, record.deep_cache);
+    let odd = "x\nSteps: 1, Guidance interval: 1..0, Adaptive guidance: 2, Deep cache: 0";
+    let back = EditRecord::parse_parameters(odd).unwrap();
+    assert_eq!(
+        (back.guidance_interval, back.adaptive_guidance),
+        (None, None)
+    );
+    assert_eq!(back.deep_cache, None);
+}
+
 proptest! {
     #[test]
     fn what_the_text_says_comes_back(
