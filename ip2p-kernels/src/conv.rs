@@ -53,8 +53,8 @@ pub fn conv2d(
 
 /// A 3x3 convolution, with a pixel of padding, of a picture twice as large, in which every pixel is repeated two by two.
 ///
-/// The fast body makes four multiplications of nine and never holds the larger picture; where weights are of `bf16`, their
-/// sums are rounded to that too.
+/// The fast body makes nine multiplications of 36 and never holds the larger picture; where weights are of `bf16`, what it
+/// makes of weights and input is rounded to that too.
 ///
 /// # Shapes
 ///
@@ -68,22 +68,20 @@ pub fn conv2d(
 /// If the kernel is another, or its channels are not those of `x`.
 #[must_use]
 pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
+    let [_, channels, height, width] = x.dims();
     assert_eq!(
         weight.dims()[1..],
         [channels, 3, 3],
         "upsample_conv2d of {channels} channels takes weights of [_, {channels}, 3, 3]"
     );
     #[cfg(feature = "flex")]
-    if batch * height * width >= flex::UPSAMPLED_PIXELS
+    if flex::upsamples(x.dims(), weight.dims()[0])
         && flex::holds(&x)
         && flex::holds(&weight)
         && bias.as_ref().is_none_or(flex::holds)
     {
         return flex::upsample_conv2d(x, weight, bias);
     }
-    #[cfg(not(feature = "flex"))]
-    let _ = batch;
     let nearest =
         InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * height, 2 * width]);
     let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);

@@ -26,7 +26,7 @@ pub(crate) use activation::{Function, elementwise, geglu};
 pub(crate) use attention::attention;
 #[cfg(feature = "autodiff")]
 pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
-pub(crate) use conv::{UPSAMPLED_PIXELS, conv2d, upsample_conv2d};
+pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
 pub(crate) use linear::linear;
 pub(crate) use norm::{group_norm, layer_norm};
 

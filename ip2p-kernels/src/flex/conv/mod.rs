@@ -1,16 +1,19 @@
 //! Two-dimensional convolution as a product of matrices, `[channels_out, terms] · [terms, pixels]`, whose right factor is never stored
-//! whole: [`tiled`] where the stride is 1 and little is lost at the ends of rows, [`gathered`] elsewhere.
+//! whole: [`winograd`] where a 3x3 kernel pays for its transformations, [`tiled`] where the stride is 1 and little is lost at the ends
+//! of rows, [`gathered`] elsewhere.
 //!
 //! The terms are the input channels times the positions of the kernel; the pixels are those of all pictures in a row. The weights are
 //! read where they lie.
 
+#[cfg(test)]
+mod formula;
 mod gathered;
 mod panel;
 mod tiled;
-mod upsampled;
 mod weight;
 #[cfg(feature = "autodiff")]
 mod weight_gradient;
+mod winograd;
 
 use std::ops::Range;
 
@@ -21,10 +24,10 @@ use rayon::prelude::*;
 
 use self::gathered::Part;
 use self::tiled::{Buffers, Tile, Tiling};
-pub(crate) use self::upsampled::{UPSAMPLED_PIXELS, upsample_conv2d};
 use self::weight::Weight;
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;
+use self::winograd::{Doubled, Plain};
 use super::simd::{Kernel, dispatch};
 use super::tile::widest;
 use super::{Target, contiguous, filled, primitive, tensor, weights};
@@ -47,6 +50,30 @@ pub(crate) fn conv2d(
     options: &ConvOptions<2>,
 ) -> Tensor<4> {
     let geometry = Geometry::new(x.dims(), weight.dims(), options);
+    computed(&geometry, x, weight, bias)
+}
+
+/// Whether [`upsample_conv2d`] has a body for such input and so many channels of output.
+pub(crate) fn upsamples(x: [usize; 4], channels_out: usize) -> bool {
+    winograd::fits(&Geometry::doubled(x, channels_out))
+}
+
+/// As [`crate::upsample_conv2d`], where it [`upsamples`].
+pub(crate) fn upsample_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
+    let geometry = Geometry::doubled(x.dims(), weight.dims()[0]);
+    computed(&geometry, x, weight, bias)
+}
+
+fn computed(
+    geometry: &Geometry,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
     let bias = bias.map_or_else(|| vec![0.0; geometry.channels_out], weights);
     let in_pairs = weight.dtype() == DType::BF16 && geometry.terms().is_multiple_of(2);
     let weight = contiguous(primitive(if in_pairs { weight } else { to_f32(weight) }));
@@ -73,6 +100,8 @@ struct Geometry {
     stride: [usize; 2],
     /// Rows above and columns to the left.
     padding: [usize; 2],
+    /// Whether each pixel of the input stands for two by two.
+    doubled: bool,
 }
 
 impl Geometry {
@@ -104,6 +133,22 @@ impl Geometry {
             kernel,
             stride: options.stride,
             padding: options.padding_begin(),
+            doubled: false,
+        }
+    }
+
+    /// A 3x3 convolution, with a pixel of padding, of a picture whose pixels are repeated two by two first.
+    fn doubled([batch, channels_in, height, width]: [usize; 4], channels_out: usize) -> Self {
+        Self {
+            batch,
+            channels_in,
+            channels_out,
+            input: [height, width],
+            output: [2 * height, 2 * width],
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            doubled: true,
         }
     }
 
@@ -135,6 +180,13 @@ impl Geometry {
     where
         Part<'a, W>: Kernel<Output = ()>,
     {
+        if winograd::fits(self) {
+            return if self.doubled {
+                winograd::convolve::<Doubled, W>(self, x, weight, bias)
+            } else {
+                winograd::convolve::<Plain, W>(self, x, weight, bias)
+            };
+        }
         let [height, width] = self.output;
         let shape = Shape::from([self.batch, self.channels_out, height, width]);
         let input = x.storage::<f32>();

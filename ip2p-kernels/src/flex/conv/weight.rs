@@ -6,7 +6,7 @@ use crate::flex::simd::Simd;
 use crate::flex::tile::zip_rows;
 
 /// What the weights of a convolution are, and what of the input they are multiplied with.
-pub(super) trait Weight: Copy + Send + Sync {
+pub(super) trait Weight: Copy + Send + Sync + 'static {
     /// How many channels of the input make one of the copy.
     const CHANNELS: usize;
 
@@ -14,6 +14,7 @@ pub(super) trait Weight: Copy + Send + Sync {
     fn to_f32(self) -> f32;
 
     /// The nearest to a number.
+    #[cfg(test)]
     fn from_f32(number: f32) -> Self;
 
     /// Copies so many numbers of the channels as 32-bit words, the lanes of a whole vector at a time: zeros where there are none.
@@ -21,7 +22,25 @@ pub(super) trait Weight: Copy + Send + Sync {
     /// # Safety
     ///
     /// `count` numbers must be readable from each source, and whole vectors writable to `target`.
-    unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize);
+    #[inline(always)]
+    unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize) {
+        for at in (0..count).step_by(S::LANES) {
+            let mut words = [simd.splat(0.0); 2];
+            for (word, channel) in words.iter_mut().zip(channels).take(Self::CHANNELS) {
+                // SAFETY: the caller's; lanes beyond `count` are not read.
+                *word = unsafe { simd.load_where(channel.add(at), lanes::<S>(count - at)) };
+            }
+            // SAFETY: the caller's.
+            unsafe { Self::store_words(simd, words, target.add(at)) };
+        }
+    }
+
+    /// Writes a word of the copy in each lane.
+    ///
+    /// # Safety
+    ///
+    /// A whole vector must be writable.
+    unsafe fn store_words<S: Simd>(simd: S, channels: [S::Vector; 2], target: *mut u32);
 
     /// The left factor of some rows and terms; it may be put into `packed`, which has room for it and a vector more.
     fn left<S: Simd>(simd: S, weight: &[Self], terms: &Terms, packed: &mut [u32]) -> Rows;
@@ -66,24 +85,15 @@ impl Weight for f32 {
         self
     }
 
+    #[cfg(test)]
     fn from_f32(number: f32) -> Self {
         number
     }
 
     #[inline(always)]
-    unsafe fn copy<S: Simd>(
-        simd: S,
-        [channel, _]: [*const f32; 2],
-        target: *mut u32,
-        count: usize,
-    ) {
-        for at in (0..count).step_by(S::LANES) {
-            // SAFETY: the caller's; lanes beyond `count` are not read.
-            unsafe {
-                let numbers = simd.load_where(channel.add(at), lanes::<S>(count - at));
-                simd.store(target.add(at).cast(), numbers);
-            }
-        }
+    unsafe fn store_words<S: Simd>(simd: S, [channel, _]: [S::Vector; 2], target: *mut u32) {
+        // SAFETY: the caller's.
+        unsafe { simd.store(target.cast(), channel) };
     }
 
     #[inline(always)]
@@ -123,22 +133,15 @@ impl Weight for bf16 {
         Self::to_f32(self)
     }
 
+    #[cfg(test)]
     fn from_f32(number: f32) -> Self {
         Self::from_f32(number)
     }
 
     #[inline(always)]
-    unsafe fn copy<S: Simd>(simd: S, channels: [*const f32; 2], target: *mut u32, count: usize) {
-        for at in (0..count).step_by(S::LANES) {
-            let lanes = lanes::<S>(count - at);
-            let [first, second] = channels;
-            // SAFETY: the caller's; lanes beyond `count` are not read.
-            unsafe {
-                let first = simd.load_where(first.add(at), lanes);
-                let second = simd.load_where(second.add(at), lanes);
-                simd.store_pairs(target.add(at), simd.pair(first, second));
-            }
-        }
+    unsafe fn store_words<S: Simd>(simd: S, [first, second]: [S::Vector; 2], target: *mut u32) {
+        // SAFETY: the caller's.
+        unsafe { simd.store_pairs(target, simd.pair(first, second)) };
     }
 
     #[inline(always)]

@@ -7,10 +7,10 @@ use std::arch::x86_64::{
     _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
     _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
     _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutexvar_epi16,
-    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
+    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32,
+    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
 };
 use std::mem::transmute;
 
@@ -80,6 +80,31 @@ const TURNS: [u16; 32] = {
         pair += 1;
     }
     turns
+};
+
+/// The even places of two vectors in a row, and the odd ones.
+const EVEN_AND_ODD: [[u32; 16]; 2] = {
+    let mut places = [[0; 16]; 2];
+    let mut lane = 0;
+    while lane < 16 {
+        places[0][lane as usize] = 2 * lane;
+        places[1][lane as usize] = 2 * lane + 1;
+        lane += 1;
+    }
+    places
+};
+
+/// Places of two vectors in turns: of their low halves, and of their high ones.
+const LOW_AND_HIGH: [[u32; 16]; 2] = {
+    let mut places = [[0; 16]; 2];
+    let mut lane = 0;
+    while lane < 16 {
+        let place = lane / 2 + lane % 2 * 16;
+        places[0][lane as usize] = place;
+        places[1][lane as usize] = place + 8;
+        lane += 1;
+    }
+    places
 };
 
 /// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
@@ -219,6 +244,28 @@ impl<const DOT: bool> Simd for Wide<DOT> {
     fn sum(self, a: Self::Vector) -> f32 {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    fn unzip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2] {
+        // SAFETY: the token proves the instructions; the places are a vector's.
+        unsafe {
+            let [even, odd] = EVEN_AND_ODD.map(|places| transmute::<[u32; 16], __m512i>(places));
+            [
+                _mm512_permutex2var_ps(a, even, b),
+                _mm512_permutex2var_ps(a, odd, b),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2] {
+        // SAFETY: the token proves the instructions; the places are a vector's.
+        unsafe {
+            let [low, high] = LOW_AND_HIGH.map(|places| transmute::<[u32; 16], __m512i>(places));
+            [
+                _mm512_permutex2var_ps(a, low, b),
+                _mm512_permutex2var_ps(a, high, b),
+            ]
+        }
     }
     #[inline(always)]
     fn splat_pair(self, pair: u32) -> Self::Pairs {

@@ -27,7 +27,7 @@ pub(crate) const TILE_VECTORS: usize = 3;
 pub(crate) const MAX_LANES: usize = 16;
 
 /// Arithmetic on vectors of `f32`.
-pub(crate) trait Simd: Copy {
+pub(crate) trait Simd: Copy + Sync {
     /// A vector.
     type Vector: Copy;
     /// Two `bf16` numbers in each lane, the first in the low half.
@@ -83,6 +83,11 @@ pub(crate) trait Simd: Copy {
         below: Self::Vector,
         otherwise: Self::Vector,
     ) -> Self::Vector;
+
+    /// The numbers at even places and those at odd ones of two vectors in a row.
+    fn unzip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
+    /// Numbers of two vectors in turns, as two vectors in a row: the inverse of [`Self::unzip`].
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
 
     /// The same two `bf16` numbers in each lane.
     fn splat_pair(self, pair: u32) -> Self::Pairs;

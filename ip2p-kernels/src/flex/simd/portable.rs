@@ -127,6 +127,20 @@ impl Simd for Portable {
         })
     }
     #[inline(always)]
+    fn unzip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2] {
+        let both = [a, b];
+        let from = |first: usize| {
+            std::array::from_fn(|lane| both[lane / (LANES / 2)][2 * lane % LANES + first])
+        };
+        [from(0), from(1)]
+    }
+    #[inline(always)]
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2] {
+        let both = [a, b];
+        let from = |first: usize| std::array::from_fn(|lane| both[lane % 2][first + lane / 2]);
+        [from(0), from(LANES / 2)]
+    }
+    #[inline(always)]
     fn splat_pair(self, pair: u32) -> Self::Pairs {
         [pair; LANES]
     }

@@ -4,6 +4,7 @@ use burn::tensor::bf16;
 use burn::tensor::ops::ConvOptions;
 
 use super::*;
+use crate::flex::conv::formula::convolved;
 use crate::flex::simd::dispatch_each;
 
 /// All tiles of a convolution, one after the other.
@@ -47,34 +48,6 @@ impl<W: Weight> Kernel for Whole<'_, W> {
         }
         output
     }
-}
-
-/// The convolution by its formula.
-fn convolved(geometry: &Geometry, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f64> {
-    let [height, width] = geometry.input;
-    let kernel_width = geometry.kernel[1];
-    let mut output = Vec::new();
-    for place in 0..geometry.pixels() * geometry.channels_out {
-        let (plane, pixel) = (place / geometry.plane(), place % geometry.plane());
-        let (picture, channel) = (plane / geometry.channels_out, plane % geometry.channels_out);
-        let [row, column] = [pixel / geometry.output[1], pixel % geometry.output[1]];
-        let mut sum = f64::from(bias[channel]);
-        for term in 0..geometry.terms() {
-            let (of, position) = (term / geometry.positions(), term % geometry.positions());
-            let seen = [
-                row + position / kernel_width,
-                column + position % kernel_width,
-            ];
-            let [row, column] = [0, 1].map(|axis| seen[axis].wrapping_sub(geometry.padding[axis]));
-            if row < height && column < width {
-                let at =
-                    (picture * geometry.channels_in + of) * height * width + row * width + column;
-                sum += f64::from(input[at]) * f64::from(weight[channel * geometry.terms() + term]);
-            }
-        }
-        output.push(sum);
-    }
-    output
 }
 
 /// With each instruction set, the tiles of a convolution are that convolution.
