@@ -27,7 +27,7 @@ use self::tiled::{Buffers, Tile, Tiling};
 use self::weight::Weight;
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;
-use self::winograd::{Doubled, Plain};
+use self::winograd::{Doubled, Single};
 use super::simd::{Kernel, dispatch};
 use super::tile::widest;
 use super::{Target, contiguous, filled, primitive, tensor, weights};
@@ -184,7 +184,7 @@ impl Geometry {
             return if self.doubled {
                 winograd::convolve::<Doubled, W>(self, x, weight, bias)
             } else {
-                winograd::convolve::<Plain, W>(self, x, weight, bias)
+                winograd::convolve::<Single, W>(self, x, weight, bias)
             };
         }
         let [height, width] = self.output;

@@ -12,14 +12,17 @@
 mod algorithm;
 mod block;
 mod kernels;
+mod panel;
+mod tiles;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::Shape;
 use rayon::prelude::*;
 
-pub(super) use self::algorithm::{Algorithm, Doubled, Plain};
-use self::block::{Block, Buffers, Tiles};
+pub(super) use self::algorithm::{Algorithm, Doubled, Single};
+use self::block::{Block, Buffers};
 use self::kernels::transformed;
+use self::tiles::Tiles;
 use super::weight::Weight;
 use super::{Geometry, Split};
 use crate::flex::filled;

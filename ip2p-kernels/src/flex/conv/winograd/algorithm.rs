@@ -25,9 +25,9 @@ pub(in super::super) trait Algorithm: Send + Sync {
 }
 
 /// Each output pixel sees three neighbours: Lavin and Gray (2015), equations 5 and 6.
-pub(in super::super) struct Plain;
+pub(in super::super) struct Single;
 
-impl Algorithm for Plain {
+impl Algorithm for Single {
     const POINTS: usize = 4;
     const SEEN: usize = 4;
     const STEP: usize = 2;
@@ -56,7 +56,7 @@ impl Algorithm for Plain {
     }
 }
 
-/// Each pixel of the input is repeated first, so that a tile is one of them and sees `a, b, b, c`: as [`Plain`], whose third
+/// Each pixel of the input is repeated first, so that a tile is one of them and sees `a, b, b, c`: as [`Single`], whose third
 /// product is with `b - b`, and with the factor 2 of the second moved from the input to the kernel.
 pub(in super::super) struct Doubled;
 

@@ -5,62 +5,15 @@ use std::ops::Range;
 
 use super::algorithm::{Algorithm, POINTS};
 use super::kernels::Kernels;
+use super::panel::Panel;
+use super::tiles::Tiles;
 use super::{GROUP, Geometry, Weight};
 use crate::flex::Target;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS};
 use crate::flex::tile::Scratch;
 
-/// The most tiles of a block and the most side by side: two panels of the widest vectors.
-const BLOCK: usize = 96;
-const COLUMNS: usize = 32;
-
 /// For how many output channels the products are kept at a time: 400 KB of them for 16 products.
 const CHANNELS: usize = 64;
-
-/// How the tiles of the output pictures are put into blocks.
-pub(super) struct Tiles {
-    /// Of a picture.
-    grid: [usize; 2],
-    /// The most rows and columns of a block.
-    rows: usize,
-    columns: usize,
-    /// The tiles of a block, up to whole vectors.
-    pitch: usize,
-}
-
-impl Tiles {
-    pub(super) fn new(geometry: &Geometry) -> Self {
-        let grid = geometry.output.map(|side| side.div_ceil(2));
-        let [height, width] = grid;
-        let columns = width.div_ceil(width.div_ceil(COLUMNS));
-        let rows = (BLOCK / columns).clamp(1, height);
-        let rows = height.div_ceil(height.div_ceil(rows));
-        Self {
-            grid,
-            rows,
-            columns,
-            pitch: (rows * columns).next_multiple_of(MAX_LANES),
-        }
-    }
-
-    /// How many blocks there are.
-    pub(super) fn count(&self, geometry: &Geometry) -> usize {
-        let [rows, columns] = self.blocks();
-        geometry.batch * rows * columns
-    }
-
-    /// How many blocks a picture has in each direction.
-    fn blocks(&self) -> [usize; 2] {
-        let [height, width] = self.grid;
-        [height.div_ceil(self.rows), width.div_ceil(self.columns)]
-    }
-
-    /// Numbers from a row of what a block sees to the next: a whole vector may begin at the last tile, and what the tile sees then lies
-    /// up to two numbers further.
-    fn line(&self) -> usize {
-        self.columns.next_multiple_of(MAX_LANES) + MAX_LANES
-    }
-}
 
 /// The memory of a task, which the next one uses again.
 pub(super) struct Buffers {
@@ -385,51 +338,6 @@ unsafe fn write<S: Simd>(simd: S, numbers: [S::Vector; 2], target: *mut f32, cou
         }
         if !whole {
             target.copy_from_nonoverlapping(room.as_ptr(), count);
-        }
-    }
-}
-
-/// A product of matrices, of some rows and a few vectors of columns.
-struct Panel<'a> {
-    /// For each word, one of each of a group.
-    left: &'a [u32],
-    /// For each word, one of each tile.
-    right: &'a [u32],
-    /// For each row, one of each tile.
-    sums: &'a mut [f32],
-    words: usize,
-    pitch: usize,
-}
-
-impl Panel<'_> {
-    #[inline(always)]
-    fn multiply<S: Simd, W: Weight, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S) {
-        let (words, pitch) = (self.words, self.pitch);
-        assert!(self.left.len() >= (words - 1) * GROUP + ROWS);
-        assert!(self.right.len() >= (words - 1) * pitch + VECTORS * S::LANES);
-        assert!(self.sums.len() >= (ROWS - 1) * pitch + VECTORS * S::LANES);
-        let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-        let (mut left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
-        for _ in 0..words {
-            let mut rows = [left; ROWS];
-            // SAFETY: as asserted.
-            unsafe {
-                for (row, word) in rows.iter_mut().enumerate() {
-                    *word = left.add(row);
-                }
-                W::add_products(simd, rows, right, &mut sums);
-                left = left.wrapping_add(GROUP);
-                right = right.wrapping_add(pitch);
-            }
-        }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (index, sum) in sums.into_iter().enumerate() {
-                // SAFETY: as asserted.
-                unsafe {
-                    let target = self.sums.as_mut_ptr().add(row * pitch + index * S::LANES);
-                    simd.store(target, sum);
-                }
-            }
         }
     }
 }

@@ -127,9 +127,9 @@ fn assert_is_its_formula_in_both<A: Algorithm>(
 fn blocks_are_the_convolution_with_every_instruction_set() {
     // Several blocks in both directions with smaller ones at the ends, tiles that are cut, fewer and more output channels than
     // are kept at a time; paddings that are none, not the same on all sides, or beyond what the kernel sees.
-    assert_is_its_formula_in_both::<Plain>([2, 16, 35, 131], 24, [(1, 1), (1, 1)]);
-    assert_is_its_formula_in_both::<Plain>([1, 20, 33, 32], 72, [(0, 0), (1, 0)]);
-    assert_is_its_formula_in_both::<Plain>([4, 16, 15, 17], 16, [(4, 0), (3, 5)]);
+    assert_is_its_formula_in_both::<Single>([2, 16, 35, 131], 24, [(1, 1), (1, 1)]);
+    assert_is_its_formula_in_both::<Single>([1, 20, 33, 32], 72, [(0, 0), (1, 0)]);
+    assert_is_its_formula_in_both::<Single>([4, 16, 15, 17], 16, [(4, 0), (3, 5)]);
 }
 
 #[test]

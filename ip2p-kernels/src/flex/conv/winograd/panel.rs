@@ -1,0 +1,57 @@
+//! The inner loop: a tile of sums that stays in registers.
+
+use super::{GROUP, Weight};
+use crate::flex::simd::Simd;
+
+/// A product of matrices, of some rows and a few vectors of columns.
+pub(super) struct Panel<'a> {
+    /// For each word, one of each of a group.
+    pub(super) left: &'a [u32],
+    /// For each word, one of each tile.
+    pub(super) right: &'a [u32],
+    /// For each row, one of each tile.
+    pub(super) sums: &'a mut [f32],
+    pub(super) words: usize,
+    pub(super) pitch: usize,
+}
+
+impl Panel<'_> {
+    /// Multiplies `ROWS` rows with `VECTORS` vectors of tiles.
+    ///
+    /// # Panics
+    ///
+    /// If a factor or the sums are shorter than that.
+    #[inline(always)]
+    pub(super) fn multiply<S: Simd, W: Weight, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+    ) {
+        let (words, pitch) = (self.words, self.pitch);
+        assert!(self.left.len() >= (words - 1) * GROUP + ROWS);
+        assert!(self.right.len() >= (words - 1) * pitch + VECTORS * S::LANES);
+        assert!(self.sums.len() >= (ROWS - 1) * pitch + VECTORS * S::LANES);
+        let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+        let (mut left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
+        for _ in 0..words {
+            let mut rows = [left; ROWS];
+            // SAFETY: as asserted.
+            unsafe {
+                for (row, word) in rows.iter_mut().enumerate() {
+                    *word = left.add(row);
+                }
+                W::add_products(simd, rows, right, &mut sums);
+                left = left.wrapping_add(GROUP);
+                right = right.wrapping_add(pitch);
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (index, sum) in sums.into_iter().enumerate() {
+                // SAFETY: as asserted.
+                unsafe {
+                    let target = self.sums.as_mut_ptr().add(row * pitch + index * S::LANES);
+                    simd.store(target, sum);
+                }
+            }
+        }
+    }
+}
