@@ -5,6 +5,7 @@
 //! The terms are the input channels times the positions of the kernel; the pixels are those of all pictures in a row. The weights are
 //! read where they lie.
 
+mod cut;
 #[cfg(test)]
 mod formula;
 mod gathered;
@@ -180,22 +181,25 @@ impl Geometry {
     where
         Part<'a, W>: Kernel<Output = ()>,
     {
-        if winograd::fits(self) {
-            return if self.doubled {
-                winograd::convolve::<Doubled, W>(self, x, weight, bias)
-            } else {
-                winograd::convolve::<Single, W>(self, x, weight, bias)
-            };
-        }
+        let filtered = winograd::fits(self);
+        assert!(
+            filtered || !self.doubled,
+            "only filtering doubles a picture"
+        );
         let [height, width] = self.output;
         let shape = Shape::from([self.batch, self.channels_out, height, width]);
         let input = x.storage::<f32>();
         // SAFETY: each pixel of each channel is in one task.
         unsafe {
             filled(Layout::contiguous(shape), |target| {
-                match Tiling::new::<W>(self) {
-                    Some(tiling) => self.convolve_tiles(&tiling, input, weight, bias, target),
-                    None => self.convolve_panels(input, weight, bias, target),
+                if filtered && self.doubled {
+                    winograd::convolve::<Doubled, W>(self, input, weight, bias, target);
+                } else if filtered {
+                    winograd::convolve::<Single, W>(self, input, weight, bias, target);
+                } else if let Some(tiling) = Tiling::new::<W>(self) {
+                    self.convolve_tiles(&tiling, input, weight, bias, target);
+                } else {
+                    self.convolve_panels(input, weight, bias, target);
                 }
             })
         }
@@ -210,7 +214,7 @@ impl Geometry {
         bias: &[f32],
         target: Target,
     ) {
-        let split = Split::new(tiling.count(self), self.channels_out);
+        let split = Split::new(tiling.cut.count(self.batch), self.channels_out);
         (0..split.tasks()).into_par_iter().for_each_init(
             || Buffers::new::<W>(self, tiling, split.channels),
             |buffers, task| {

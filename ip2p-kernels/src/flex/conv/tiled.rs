@@ -7,6 +7,7 @@
 //! fits the level-1 cache; all output channels are multiplied with them before the next, and the sums stay with the task.
 
 use super::Geometry;
+use super::cut::{Cut, Rectangle};
 use super::weight::{Rows, Terms, Weight};
 use crate::flex::Target;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS};
@@ -29,9 +30,7 @@ const WASTE: f64 = 32.0;
 /// How the output pictures of a convolution are cut into tiles.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
-    /// The most rows and columns of a tile.
-    rows: usize,
-    columns: usize,
+    pub(super) cut: Cut,
     /// Numbers from a row of the copy to the next, and from a channel to the next.
     pitch: usize,
     plane: usize,
@@ -78,24 +77,14 @@ impl Tiling {
             .min(TERMS / geometry.positions())
             .max(1);
         Some(Self {
-            rows,
-            columns,
+            cut: Cut {
+                picture: geometry.output,
+                most: [rows, columns],
+            },
             pitch,
             plane,
             planes: all.div_ceil(all.div_ceil(most).max(1)),
         })
-    }
-
-    /// How many tiles there are.
-    pub(super) fn count(&self, geometry: &Geometry) -> usize {
-        let [rows, columns] = self.grid(geometry);
-        geometry.batch * rows * columns
-    }
-
-    /// How many tiles a picture has in each direction.
-    fn grid(&self, geometry: &Geometry) -> [usize; 2] {
-        let [height, width] = geometry.output;
-        [height.div_ceil(self.rows), width.div_ceil(self.columns)]
     }
 }
 
@@ -116,7 +105,8 @@ impl Buffers {
     /// For a tile and so many channels of its output.
     pub(super) fn new<W: Weight>(geometry: &Geometry, tiling: &Tiling, channels: usize) -> Self {
         let planes = geometry.channels_in / W::CHANNELS;
-        let pixels = pixels(tiling.rows, tiling.columns, tiling.pitch).next_multiple_of(MAX_LANES);
+        let [rows, columns] = tiling.cut.most;
+        let pixels = pixels(rows, columns, tiling.pitch).next_multiple_of(MAX_LANES);
         let offsets = (0..tiling.planes * geometry.positions()).map(|term| {
             let (plane, position) = (term / geometry.positions(), term % geometry.positions());
             let [row, column] = [position / geometry.kernel[1], position % geometry.kernel[1]];
@@ -153,15 +143,6 @@ impl<W: Weight> Kernel for Tile<'_, W> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (geometry, tiling) = (self.geometry, self.tiling);
-        let [grid_rows, grid_columns] = tiling.grid(geometry);
-        let (picture, cell) = (
-            self.index / (grid_rows * grid_columns),
-            self.index % (grid_rows * grid_columns),
-        );
-        let origin = [
-            cell / grid_columns * tiling.rows,
-            cell % grid_columns * tiling.columns,
-        ];
         let Buffers {
             copy,
             packed,
@@ -171,15 +152,11 @@ impl<W: Weight> Kernel for Tile<'_, W> {
         let place = Place {
             geometry,
             tiling,
-            picture,
-            origin,
-            size: [
-                tiling.rows.min(geometry.output[0] - origin[0]),
-                tiling.columns.min(geometry.output[1] - origin[1]),
-            ],
+            at: tiling.cut.rectangle(self.index),
         };
         place.copy::<S, W>(simd, self.input, copy);
-        let pixels = pixels(place.size[0], place.size[1], tiling.pitch).next_multiple_of(S::LANES);
+        let pixels =
+            pixels(place.at.size[0], place.at.size[1], tiling.pitch).next_multiple_of(S::LANES);
         let (positions, all_planes) = (geometry.positions(), geometry.channels_in / W::CHANNELS);
         for first_plane in (0..all_planes).step_by(tiling.planes) {
             let planes = tiling.planes.min(all_planes - first_plane);
@@ -215,10 +192,7 @@ impl<W: Weight> Kernel for Tile<'_, W> {
 struct Place<'a> {
     geometry: &'a Geometry,
     tiling: &'a Tiling,
-    picture: usize,
-    /// Row and column of its first pixel.
-    origin: [usize; 2],
-    size: [usize; 2],
+    at: Rectangle,
 }
 
 impl Place<'_> {
@@ -227,22 +201,22 @@ impl Place<'_> {
     fn copy<S: Simd, W: Weight>(&self, simd: S, input: &[f32], target: &mut [u32]) {
         let (geometry, pitch) = (self.geometry, self.tiling.pitch);
         let [height, width] = geometry.input;
-        let rows = self.size[0] + geometry.kernel[0] - 1;
+        let rows = self.at.size[0] + geometry.kernel[0] - 1;
         // The columns of the copy that lie in the picture.
         let begin = geometry.padding[1]
-            .saturating_sub(self.origin[1])
+            .saturating_sub(self.at.origin[1])
             .min(pitch);
         let end = (width + geometry.padding[1])
-            .saturating_sub(self.origin[1])
+            .saturating_sub(self.at.origin[1])
             .clamp(begin, pitch);
         for plane in 0..geometry.channels_in / W::CHANNELS {
             let channels = [0, 1].map(|channel| {
                 let channel = (plane * W::CHANNELS + channel).min(geometry.channels_in - 1);
-                (self.picture * geometry.channels_in + channel) * height * width
+                (self.at.picture * geometry.channels_in + channel) * height * width
             });
             for row in 0..rows {
                 let target = &mut target[plane * self.tiling.plane + row * pitch..];
-                let seen = (self.origin[0] + row)
+                let seen = (self.at.origin[0] + row)
                     .checked_sub(geometry.padding[0])
                     .filter(|&row| row < height && begin < end);
                 let Some(seen) = seen else {
@@ -250,7 +224,7 @@ impl Place<'_> {
                     continue;
                 };
                 target[..begin].fill(0);
-                let place = seen * width + self.origin[1] + begin - geometry.padding[1];
+                let place = seen * width + self.at.origin[1] + begin - geometry.padding[1];
                 let sources = channels.map(|channel| &input[channel + place..][..end - begin]);
                 let room = &mut target[begin..][..(end - begin).next_multiple_of(S::LANES)];
                 // SAFETY: the slices are as long.
@@ -281,13 +255,14 @@ impl Place<'_> {
         channels: usize,
     ) {
         let [_, width] = self.geometry.output;
-        let [rows, columns] = self.size;
+        let [rows, columns] = self.at.size;
         for (channel, sums) in sums.chunks_exact(pixels).take(channels).enumerate() {
-            let plane = self.picture * self.geometry.channels_out + first + channel;
+            let plane = self.at.picture * self.geometry.channels_out + first + channel;
             for row in 0..rows {
                 let source = &sums[row * self.tiling.pitch..][..columns];
-                let place =
-                    plane * self.geometry.plane() + (self.origin[0] + row) * width + self.origin[1];
+                let place = plane * self.geometry.plane()
+                    + (self.at.origin[0] + row) * width
+                    + self.at.origin[1];
                 // SAFETY: a row of the tile is within its output picture.
                 unsafe {
                     target

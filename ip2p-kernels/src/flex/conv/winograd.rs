@@ -15,8 +15,8 @@ mod kernels;
 mod panel;
 mod tiles;
 
-use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::Shape;
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 pub(super) use self::algorithm::{Algorithm, Doubled, Single};
@@ -25,7 +25,7 @@ use self::kernels::transformed;
 use self::tiles::Tiles;
 use super::weight::Weight;
 use super::{Geometry, Split};
-use crate::flex::filled;
+use crate::flex::Target;
 use crate::flex::simd::dispatch;
 
 /// How many output channels are multiplied together.
@@ -48,43 +48,36 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
         && geometry.batch * height.div_ceil(2) * width.div_ceil(2) >= TILES
 }
 
-/// Convolves.
+/// Convolves blocks of the pictures, in parallel.
 pub(super) fn convolve<A: Algorithm, W: Weight>(
     geometry: &Geometry,
-    x: &FlexTensor,
+    input: &[f32],
     weight: &[W],
     bias: &[f32],
-) -> FlexTensor {
+    target: Target,
+) {
     let (channels_in, channels_out) = (geometry.channels_in, geometry.channels_out);
     let kernels = transformed::<A, W>(weight, channels_in, channels_out, |group| dispatch(group));
     let tiles = Tiles::new(geometry);
-    let split = Split::new(tiles.count(geometry), geometry.channels_out);
-    let [height, width] = geometry.output;
-    let shape = Shape::from([geometry.batch, geometry.channels_out, height, width]);
-    let input = x.storage::<f32>();
-    // SAFETY: each pixel of each channel is in one task.
-    unsafe {
-        filled(Layout::contiguous(shape), |target| {
-            (0..split.tasks()).into_par_iter().for_each_init(
-                || Buffers::new::<A, W>(geometry, &tiles),
-                |buffers, task| {
-                    let (index, channels) = split.part(task);
-                    dispatch(Block::<A, W> {
-                        geometry,
-                        tiles: &tiles,
-                        buffers,
-                        input,
-                        kernels: &kernels,
-                        bias,
-                        target,
-                        index,
-                        channels,
-                        of: std::marker::PhantomData,
-                    });
-                },
-            );
-        })
-    }
+    let split = Split::new(tiles.cut.count(geometry.batch), channels_out);
+    (0..split.tasks()).into_par_iter().for_each_init(
+        || Buffers::new::<A, W>(geometry, &tiles),
+        |buffers, task| {
+            let (index, channels) = split.part(task);
+            dispatch(Block::<A, W> {
+                geometry,
+                tiles: &tiles,
+                buffers,
+                input,
+                kernels: &kernels,
+                bias,
+                target,
+                index,
+                channels,
+                of: PhantomData,
+            });
+        },
+    );
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl<W: Weight> Kernel for Whole<'_, W> {
         let channels = geometry.channels_out;
         let mut output = vec![f32::NAN; geometry.pixels() * channels];
         let mut buffers = Buffers::new::<W>(geometry, tiling, channels);
-        for index in 0..tiling.count(geometry) {
+        for index in 0..tiling.cut.count(geometry.batch) {
             let tile = Tile {
                 geometry,
                 tiling,

@@ -9,6 +9,7 @@ use super::panel::Panel;
 use super::tiles::Tiles;
 use super::{GROUP, Geometry, Weight};
 use crate::flex::Target;
+use crate::flex::conv::cut::Rectangle;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS};
 use crate::flex::tile::Scratch;
 
@@ -30,7 +31,7 @@ impl Buffers {
         let words = geometry.channels_in / W::CHANNELS;
         let products = A::POINTS * A::POINTS;
         Self {
-            lines: Scratch::new(2 * 2 * seen::<A>(tiles.rows) * tiles.line()),
+            lines: Scratch::new(2 * 2 * seen::<A>(tiles.cut.most[0]) * tiles.line()),
             // The last row of tiles may begin at the end, and fill a whole vector.
             right: Scratch::new(products * distance(words * tiles.pitch) + 2 * MAX_LANES),
             sums: Scratch::new(products * distance(CHANNELS * tiles.pitch) + 2 * MAX_LANES),
@@ -70,18 +71,10 @@ impl<A: Algorithm, W: Weight> Kernel for Block<'_, A, W> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (geometry, tiles) = (self.geometry, self.tiles);
-        let [rows, columns] = tiles.blocks();
-        let (picture, cell) = (self.index / (rows * columns), self.index % (rows * columns));
-        let origin = [cell / columns * tiles.rows, cell % columns * tiles.columns];
         let place = Place::<A, W> {
             geometry,
             tiles,
-            picture,
-            origin,
-            size: [
-                tiles.rows.min(tiles.grid[0] - origin[0]),
-                tiles.columns.min(tiles.grid[1] - origin[1]),
-            ],
+            at: tiles.cut.rectangle(self.index),
             of: PhantomData,
         };
         let Buffers { lines, right, sums } = self.buffers;
@@ -104,11 +97,8 @@ impl<A: Algorithm, W: Weight> Kernel for Block<'_, A, W> {
 struct Place<'a, A, W> {
     geometry: &'a Geometry,
     tiles: &'a Tiles,
-    picture: usize,
-    /// Row and column of its first tile.
-    origin: [usize; 2],
-    /// Rows and columns of tiles.
-    size: [usize; 2],
+    /// In tiles.
+    at: Rectangle,
     of: PhantomData<(A, W)>,
 }
 
@@ -119,16 +109,16 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
     fn see<S: Simd>(&self, simd: S, input: &[f32], channel: usize, lines: &mut [f32]) {
         let [height, width] = self.geometry.input;
         let line = self.tiles.line();
-        let rows = seen::<A>(self.size[0]);
+        let rows = seen::<A>(self.at.size[0]);
         // A tile sees up to two numbers more than the next one's first.
-        let length = self.size[1] + 2;
-        let first = signed(A::STEP * self.origin[1]) - signed(self.geometry.padding[1]);
+        let length = self.at.size[1] + 2;
+        let first = signed(A::STEP * self.at.origin[1]) - signed(self.geometry.padding[1]);
         for index in 0..W::CHANNELS {
-            let plane = self.picture * self.geometry.channels_in + channel + index;
+            let plane = self.at.picture * self.geometry.channels_in + channel + index;
             for row in 0..rows {
                 let at = 2 * (index * rows + row) * line;
                 let lines = &mut lines[at..][..2 * line];
-                let seen = (A::STEP * self.origin[0] + row)
+                let seen = (A::STEP * self.at.origin[0] + row)
                     .checked_sub(self.geometry.padding[0])
                     .filter(|&row| row < height);
                 let Some(seen) = seen else {
@@ -166,7 +156,7 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
     /// Transforms what the tiles see of the channels of a word.
     #[inline(always)]
     fn transform<S: Simd>(&self, simd: S, lines: &[f32], word: usize, right: &mut [u32]) {
-        let [rows, columns] = self.size;
+        let [rows, columns] = self.at.size;
         for row in 0..rows {
             for column in (0..columns).step_by(S::LANES) {
                 let lines = &lines[2 * A::STEP * row * self.tiles.line() + column..];
@@ -192,7 +182,7 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
         right: &mut [u32],
     ) {
         let line = self.tiles.line();
-        let channel = 2 * seen::<A>(self.size[0]) * line;
+        let channel = 2 * seen::<A>(self.at.size[0]) * line;
         let mut factors = [[simd.splat(0.0); POINTS]; 2];
         for (index, factors) in factors.iter_mut().enumerate().take(W::CHANNELS) {
             let lines = &lines[index * channel..];
@@ -237,7 +227,7 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
     ) {
         let pitch = self.tiles.pitch;
         let words = self.geometry.channels_in / W::CHANNELS;
-        let tiles = (self.size[0] * self.size[1]).next_multiple_of(S::LANES);
+        let tiles = (self.at.size[0] * self.at.size[1]).next_multiple_of(S::LANES);
         for product in 0..A::POINTS * A::POINTS {
             let right = &right[product * distance(words * pitch)..][..words * pitch];
             let sums = &mut sums[product * distance(CHANNELS * pitch)..][..CHANNELS * pitch];
@@ -283,11 +273,11 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
     ) {
         let pitch = self.tiles.pitch;
         let [height, width] = self.geometry.output;
-        let plane = (self.picture * self.geometry.channels_out + channel) * height * width;
+        let plane = (self.at.picture * self.geometry.channels_out + channel) * height * width;
         let bias = simd.splat(bias);
-        for tile_row in 0..self.size[0] {
-            for column in (0..self.size[1]).step_by(S::LANES) {
-                let place = row * pitch + tile_row * self.size[1] + column;
+        for tile_row in 0..self.at.size[0] {
+            for column in (0..self.at.size[1]).step_by(S::LANES) {
+                let place = row * pitch + tile_row * self.at.size[1] + column;
                 let mut down = [[simd.splat(0.0); POINTS]; 2];
                 for column in 0..A::POINTS {
                     let mut products = [simd.splat(0.0); POINTS];
@@ -300,12 +290,12 @@ impl<A: Algorithm, W: Weight> Place<'_, A, W> {
                         down[column] = number;
                     }
                 }
-                let left = 2 * (self.origin[1] + column);
+                let left = 2 * (self.at.origin[1] + column);
                 let count = (2 * S::LANES)
-                    .min(2 * (self.size[1] - column))
+                    .min(2 * (self.at.size[1] - column))
                     .min(width - left);
                 for (index, down) in down.into_iter().enumerate() {
-                    let top = 2 * (self.origin[0] + tile_row) + index;
+                    let top = 2 * (self.at.origin[0] + tile_row) + index;
                     if top == height {
                         break;
                     }

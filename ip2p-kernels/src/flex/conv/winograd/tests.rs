@@ -1,12 +1,9 @@
 //! Blocks of tiles with every instruction set.
 
-use std::marker::PhantomData;
-
 use burn::tensor::bf16;
 use burn::tensor::ops::ConvOptions;
 
 use super::*;
-use crate::flex::Target;
 use crate::flex::conv::formula::convolved;
 use crate::flex::simd::{Kernel, Simd, dispatch_each};
 
@@ -31,7 +28,7 @@ impl<A: Algorithm, W: Weight> Kernel for Whole<'_, A, W> {
             transformed::<A, W>(self.weight, channels_in, channels, |group| group.run(simd));
         let tiles = Tiles::new(geometry);
         let mut buffers = Buffers::new::<A, W>(geometry, &tiles);
-        for index in 0..tiles.count(geometry) {
+        for index in 0..tiles.cut.count(geometry.batch) {
             let block = Block::<A, W> {
                 geometry,
                 tiles: &tiles,

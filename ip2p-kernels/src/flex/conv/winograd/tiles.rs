@@ -1,6 +1,7 @@
 //! How the tiles of pictures are put into blocks.
 
 use super::Geometry;
+use crate::flex::conv::cut::Cut;
 use crate::flex::simd::MAX_LANES;
 
 /// The most tiles of a block and the most side by side: two panels of the widest vectors.
@@ -9,11 +10,7 @@ const COLUMNS: usize = 32;
 
 /// How the tiles of the output pictures are put into blocks.
 pub(super) struct Tiles {
-    /// Of a picture.
-    pub(super) grid: [usize; 2],
-    /// The most rows and columns of a block.
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+    pub(super) cut: Cut,
     /// The tiles of a block, up to whole vectors.
     pub(super) pitch: usize,
 }
@@ -26,28 +23,17 @@ impl Tiles {
         let rows = (BLOCK / columns).clamp(1, height);
         let rows = height.div_ceil(height.div_ceil(rows));
         Self {
-            grid,
-            rows,
-            columns,
+            cut: Cut {
+                picture: grid,
+                most: [rows, columns],
+            },
             pitch: (rows * columns).next_multiple_of(MAX_LANES),
         }
-    }
-
-    /// How many blocks there are.
-    pub(super) fn count(&self, geometry: &Geometry) -> usize {
-        let [rows, columns] = self.blocks();
-        geometry.batch * rows * columns
-    }
-
-    /// How many blocks a picture has in each direction.
-    pub(super) fn blocks(&self) -> [usize; 2] {
-        let [height, width] = self.grid;
-        [height.div_ceil(self.rows), width.div_ceil(self.columns)]
     }
 
     /// Numbers from a row of what a block sees to the next: a whole vector may begin at the last tile, and what the tile sees then lies
     /// up to two numbers further.
     pub(super) fn line(&self) -> usize {
-        self.columns.next_multiple_of(MAX_LANES) + MAX_LANES
+        self.cut.most[1].next_multiple_of(MAX_LANES) + MAX_LANES
     }
 }
