@@ -16,11 +16,14 @@ use crate::plain::in_f32;
 /// How many pairs of terms are rounded at a time: 24 KB of a tile's width of columns with 512-bit vectors.
 const PAIRS: usize = 128;
 
-/// The most rows of a task: as many terms of them take 96 KB.
-const ROWS: usize = 192;
+/// Up to how many pairs are rounded at once, since every pass over the sums reads and writes them: 30 KB, nearly a level-1 cache.
+const ONE_PASS: usize = 160;
+
+/// The most rows of a task: as many terms of them take 240 KB.
+const ROWS: usize = 384;
 
 /// How many tasks there should be for each thread, so that none waits long for the last.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 8;
 
 /// `x · weight + bias` over the last axis, for a weight of `bf16` with an even number of rows.
 pub(crate) fn linear<const D: usize>(
@@ -105,14 +108,19 @@ impl Kernel for Part<'_> {
     fn run<S: Simd>(self, simd: S) {
         let width = width::<S>();
         let all_terms = self.product.terms;
-        let mut rounded = Scratch::<u32>::new(self.rows * PAIRS);
-        let mut paired = Scratch::<u32>::new(PAIRS * width);
-        for first_term in (0..all_terms).step_by(2 * PAIRS) {
-            let pairs = PAIRS.min((all_terms - first_term) / 2);
+        let mut rounded = Scratch::<u32>::new(self.rows * ONE_PASS);
+        let mut paired = Scratch::<u32>::new(ONE_PASS * width);
+        let most = if all_terms <= 2 * ONE_PASS {
+            ONE_PASS
+        } else {
+            PAIRS
+        };
+        for first_term in (0..all_terms).step_by(2 * most) {
+            let pairs = most.min((all_terms - first_term) / 2);
             self.round(simd, first_term, pairs, &mut rounded);
             let left = LeftPairs {
                 start: rounded.as_ptr().cast(),
-                row_stride: 2 * PAIRS,
+                row_stride: 2 * ONE_PASS,
                 pair_stride: 2,
             };
             for offset in (0..self.columns).step_by(width) {
@@ -145,7 +153,7 @@ impl Part<'_> {
     fn round<S: Simd>(&self, simd: S, first_term: usize, pairs: usize, target: &mut [u32]) {
         let all_terms = self.product.terms;
         let rows = self.product.input[self.first_row * all_terms..].chunks(all_terms);
-        for (row, target) in rows.zip(target.chunks_exact_mut(PAIRS)) {
+        for (row, target) in rows.zip(target.chunks_exact_mut(ONE_PASS)) {
             let (row, target) = (&row[first_term..][..2 * pairs], &mut target[..pairs]);
             let whole = row.len() - row.len() % S::LANES;
             for at in (0..whole).step_by(S::LANES) {
@@ -179,6 +187,28 @@ impl Sums<'_> {
     #[inline(always)]
     fn pair<S: Simd>(&self, simd: S, first_term: usize, target: &mut [u32]) {
         let product = self.part.product;
+        if self.columns == width::<S>() {
+            let first = first_term * product.columns + self.column;
+            let weight = &product.weight[first..];
+            assert!(weight.len() >= (2 * self.pairs - 1) * product.columns + width::<S>());
+            assert!(target.len() >= self.pairs * width::<S>());
+            for pair in 0..self.pairs {
+                // SAFETY: as asserted.
+                unsafe {
+                    let first = weight
+                        .as_ptr()
+                        .cast::<u16>()
+                        .add(2 * pair * product.columns);
+                    let second = first.add(product.columns);
+                    let target = target.as_mut_ptr().add(pair * width::<S>());
+                    for at in (0..width::<S>()).step_by(S::LANES) {
+                        let pairs = simd.zip_pairs(first.add(at), second.add(at));
+                        simd.store_pairs(target.add(at), pairs);
+                    }
+                }
+            }
+            return;
+        }
         for (pair, target) in (0..self.pairs).zip(target.chunks_exact_mut(width::<S>())) {
             let [first, second] = [0, 1].map(|of| {
                 let row = (first_term + 2 * pair + of) * product.columns;

@@ -9,8 +9,11 @@ use crate::flex::tile::zip_rows;
 pub(super) trait Weight: Copy + Send + Sync + 'static {
     /// How many channels of the input make one of the copy.
     const CHANNELS: usize;
+    /// Nothing.
+    const ZERO: Self;
 
     /// The number.
+    #[cfg(test)]
     fn to_f32(self) -> f32;
 
     /// The nearest to a number.
@@ -41,6 +44,13 @@ pub(super) trait Weight: Copy + Send + Sync + 'static {
     ///
     /// A whole vector must be writable.
     unsafe fn store_words<S: Simd>(simd: S, channels: [S::Vector; 2], target: *mut u32);
+
+    /// 3x3 kernels of `LANES` words of channels: the numbers of each position, of the channels of a word apart.
+    ///
+    /// # Safety
+    ///
+    /// `9 · CHANNELS · LANES` numbers must be readable.
+    unsafe fn kernels<S: Simd>(simd: S, source: *const Self) -> [[S::Vector; 2]; 9];
 
     /// The left factor of some rows and terms; it may be put into `packed`, which has room for it and a vector more.
     fn left<S: Simd>(simd: S, weight: &[Self], terms: &Terms, packed: &mut [u32]) -> Rows;
@@ -80,7 +90,9 @@ pub(super) struct Rows {
 
 impl Weight for f32 {
     const CHANNELS: usize = 1;
+    const ZERO: Self = 0.0;
 
+    #[cfg(test)]
     fn to_f32(self) -> f32 {
         self
     }
@@ -94,6 +106,17 @@ impl Weight for f32 {
     unsafe fn store_words<S: Simd>(simd: S, [channel, _]: [S::Vector; 2], target: *mut u32) {
         // SAFETY: the caller's.
         unsafe { simd.store(target.cast(), channel) };
+    }
+
+    #[inline(always)]
+    unsafe fn kernels<S: Simd>(simd: S, source: *const Self) -> [[S::Vector; 2]; 9] {
+        let mut kernels = [[simd.splat(0.0); 2]; 9];
+        // SAFETY: the caller's.
+        let ninths = unsafe { simd.ninths(source) };
+        for (kernels, ninth) in kernels.iter_mut().zip(ninths) {
+            kernels[0] = ninth;
+        }
+        kernels
     }
 
     #[inline(always)]
@@ -128,7 +151,9 @@ impl Weight for f32 {
 
 impl Weight for bf16 {
     const CHANNELS: usize = 2;
+    const ZERO: Self = Self::ZERO;
 
+    #[cfg(test)]
     fn to_f32(self) -> f32 {
         Self::to_f32(self)
     }
@@ -142,6 +167,12 @@ impl Weight for bf16 {
     unsafe fn store_words<S: Simd>(simd: S, [first, second]: [S::Vector; 2], target: *mut u32) {
         // SAFETY: the caller's.
         unsafe { simd.store_pairs(target, simd.pair(first, second)) };
+    }
+
+    #[inline(always)]
+    unsafe fn kernels<S: Simd>(simd: S, source: *const Self) -> [[S::Vector; 2]; 9] {
+        // SAFETY: the caller's.
+        unsafe { simd.ninths_of_pairs(source) }
     }
 
     #[inline(always)]

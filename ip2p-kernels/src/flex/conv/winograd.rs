@@ -5,14 +5,17 @@
 //! each kernel; their products, summed over the channels, are transformed back to the tile. 16 multiplications stand for 36. A
 //! picture that is doubled first, each pixel repeated two by two, has rows of which two are the same, and 9 of the 16 are enough.
 //!
-//! The kernels are transformed once a call. A task then takes a block of tiles and some output channels; it multiplies a few
-//! channels at a time with the whole block, so that the sums of all 16 products are still in a level-2 cache when they are
-//! transformed back.
+//! Of large pictures, a task takes a block of tiles and some output channels; it multiplies a few channels at a time with the whole
+//! block, so that the sums of all 16 products are still in a level-2 cache when they are transformed back ([`block`]). Of small
+//! ones, a task takes all tiles and a few output channels ([`at_once`]).
 
 mod algorithm;
+mod at_once;
 mod block;
 mod kernels;
 mod panel;
+mod place;
+mod product;
 mod tiles;
 
 use std::marker::PhantomData;
@@ -20,8 +23,9 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 pub(super) use self::algorithm::{Algorithm, Doubled, Single};
-use self::block::{Block, Buffers};
-use self::kernels::transformed;
+use self::at_once::AtOnce;
+use self::block::Block;
+use self::kernels::{Kernels, Layout, transformed};
 use self::tiles::Tiles;
 use super::weight::Weight;
 use super::{Geometry, Split};
@@ -32,23 +36,32 @@ use crate::flex::simd::dispatch;
 const GROUP: usize = 8;
 
 /// From how many tiles on what is saved is more than the transformations of the kernels cost.
-const TILES: usize = 256;
+const TILES: usize = 12;
 
-/// From how many channels on what is saved is more than the transformations of the tiles cost.
+/// Up to how many tiles the kernels are the larger part.
+const FEW: usize = 512;
+
+/// From how many channels on what is saved is more than the transformations of the tiles cost: of many tiles, and of few.
 const CHANNELS: usize = 16;
+const CHANNELS_OF_FEW: usize = 128;
 
 /// Whether a convolution can be made so, and is faster for it.
 pub(super) fn fits(geometry: &Geometry) -> bool {
-    let [height, width] = geometry.output;
+    let tiles = tiles::count(geometry);
+    let channels = if tiles <= FEW {
+        CHANNELS_OF_FEW
+    } else {
+        CHANNELS
+    };
     geometry.kernel == [3, 3]
         && geometry.stride == [1, 1]
         && geometry.channels_in.is_multiple_of(4)
         && geometry.channels_out.is_multiple_of(GROUP)
-        && geometry.channels_in.min(geometry.channels_out) >= CHANNELS
-        && geometry.batch * height.div_ceil(2) * width.div_ceil(2) >= TILES
+        && geometry.channels_in.min(geometry.channels_out) >= channels
+        && tiles >= TILES
 }
 
-/// Convolves blocks of the pictures, in parallel.
+/// Convolves the pictures, in parallel.
 pub(super) fn convolve<A: Algorithm, W: Weight>(
     geometry: &Geometry,
     input: &[f32],
@@ -56,12 +69,27 @@ pub(super) fn convolve<A: Algorithm, W: Weight>(
     bias: &[f32],
     target: Target,
 ) {
-    let (channels_in, channels_out) = (geometry.channels_in, geometry.channels_out);
-    let kernels = transformed::<A, W>(weight, channels_in, channels_out, |group| dispatch(group));
-    let tiles = Tiles::new(geometry);
-    let split = Split::new(tiles.cut.count(geometry.batch), channels_out);
+    if tiles::count(geometry) > FEW {
+        convolve_blocks::<A, W>(geometry, input, weight, bias, target);
+    } else {
+        convolve_at_once::<A, W>(geometry, input, weight, bias, target);
+    }
+}
+
+/// Convolves blocks of tiles, in parallel.
+fn convolve_blocks<A: Algorithm, W: Weight>(
+    geometry: &Geometry,
+    input: &[f32],
+    weight: &[W],
+    bias: &[f32],
+    target: Target,
+) {
+    let layout = Layout::new::<A, W>(geometry.channels_in);
+    let words = transformed::<A, W>(weight, layout, |group| dispatch(group));
+    let tiles = Tiles::in_blocks(geometry);
+    let split = Split::new(tiles.blocks(), geometry.channels_out);
     (0..split.tasks()).into_par_iter().for_each_init(
-        || Buffers::new::<A, W>(geometry, &tiles),
+        || block::Buffers::new::<A, W>(geometry, &tiles),
         |buffers, task| {
             let (index, channels) = split.part(task);
             dispatch(Block::<A, W> {
@@ -69,12 +97,40 @@ pub(super) fn convolve<A: Algorithm, W: Weight>(
                 tiles: &tiles,
                 buffers,
                 input,
-                kernels: &kernels,
+                kernels: Kernels {
+                    words: &words,
+                    layout,
+                },
                 bias,
                 target,
                 index,
                 channels,
                 of: PhantomData,
+            });
+        },
+    );
+}
+
+/// Convolves all tiles with a few channels at a time, in parallel.
+fn convolve_at_once<A: Algorithm, W: Weight>(
+    geometry: &Geometry,
+    input: &[f32],
+    weight: &[W],
+    bias: &[f32],
+    target: Target,
+) {
+    let mut whole = AtOnce::<A, W>::new(geometry);
+    whole.see(input, |part| dispatch(part));
+    (0..whole.tasks()).into_par_iter().for_each_init(
+        || whole.buffers(),
+        |buffers, task| {
+            dispatch(at_once::Channels {
+                whole: &whole,
+                buffers,
+                weight,
+                bias,
+                target,
+                range: whole.channels(task),
             });
         },
     );

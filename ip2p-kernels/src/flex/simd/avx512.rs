@@ -7,10 +7,10 @@ use std::arch::x86_64::{
     _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
     _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
     _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
-    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_srli_epi32,
-    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_epi16,
+    _mm512_permutex2var_ps, _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps,
+    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
 };
 use std::mem::transmute;
 
@@ -106,6 +106,79 @@ const LOW_AND_HIGH: [[u32; 16]; 2] = {
     }
     places
 };
+
+/// Every third place of three vectors of 16 lanes, from the first on, from the second on, from the third on: what of it lies in the
+/// first two vectors, and then with the third.
+const THIRDS: [[[u32; 16]; 2]; 3] = {
+    let mut places = [[[0; 16]; 2]; 3];
+    let mut third = 0;
+    while third < 3 {
+        let mut lane = 0;
+        while lane < 16 {
+            let place = 3 * lane + third;
+            places[third as usize][0][lane as usize] = place % 32;
+            places[third as usize][1][lane as usize] = if place < 32 { lane } else { place - 16 };
+            lane += 1;
+        }
+        third += 1;
+    }
+    places
+};
+
+/// As [`THIRDS`], of vectors of 32 lanes.
+const THIRDS_OF_HALVES: [[[u16; 32]; 2]; 3] = {
+    let mut places = [[[0; 32]; 2]; 3];
+    let mut third = 0;
+    while third < 3 {
+        let mut lane = 0;
+        while lane < 32 {
+            let place = 3 * lane + third;
+            places[third as usize][0][lane as usize] = place % 64;
+            places[third as usize][1][lane as usize] = if place < 64 { lane } else { place - 32 };
+            lane += 1;
+        }
+        third += 1;
+    }
+    places
+};
+
+/// Every third number of three vectors in a row, from the first on, from the second on, from the third on.
+///
+/// # Safety
+///
+/// The CPU must have AVX512F.
+#[inline(always)]
+unsafe fn thirds([a, b, c]: [__m512; 3]) -> [__m512; 3] {
+    let mut thirds = [a; 3];
+    for (third, places) in thirds.iter_mut().zip(THIRDS) {
+        // SAFETY: the caller's; the places are a vector's.
+        unsafe {
+            let [two, three] = transmute::<[[u32; 16]; 2], [__m512i; 2]>(places);
+            let both = _mm512_permutex2var_ps(a, two, b);
+            *third = _mm512_permutex2var_ps(both, three, c);
+        }
+    }
+    thirds
+}
+
+/// As [`thirds`], of numbers of 16 bits.
+///
+/// # Safety
+///
+/// The CPU must have AVX512BW.
+#[inline(always)]
+unsafe fn thirds_of_halves([a, b, c]: [__m512i; 3]) -> [__m512i; 3] {
+    let mut thirds = [a; 3];
+    for (third, places) in thirds.iter_mut().zip(THIRDS_OF_HALVES) {
+        // SAFETY: the caller's; the places are a vector's.
+        unsafe {
+            let [two, three] = transmute::<[[u16; 32]; 2], [__m512i; 2]>(places);
+            let both = _mm512_permutex2var_epi16(a, two, b);
+            *third = _mm512_permutex2var_epi16(both, three, c);
+        }
+    }
+    thirds
+}
 
 /// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
 ///
@@ -266,6 +339,60 @@ impl<const DOT: bool> Simd for Wide<DOT> {
                 _mm512_permutex2var_ps(a, high, b),
             ]
         }
+    }
+    #[inline(always)]
+    unsafe fn ninths(self, source: *const f32) -> [Self::Vector; 9] {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let mut rows = [[_mm512_setzero_ps(); 3]; 3];
+            for (index, row) in rows.iter_mut().enumerate() {
+                for (at, vector) in row.iter_mut().enumerate() {
+                    *vector = _mm512_loadu_ps(source.add((3 * index + at) * 16));
+                }
+                *row = thirds(*row);
+            }
+            let mut ninths = [_mm512_setzero_ps(); 9];
+            for first in 0..3 {
+                let [a, b, c] = thirds([rows[0][first], rows[1][first], rows[2][first]]);
+                [ninths[first], ninths[first + 3], ninths[first + 6]] = [a, b, c];
+            }
+            ninths
+        }
+    }
+    #[inline(always)]
+    unsafe fn ninths_of_pairs(self, source: *const bf16) -> [[Self::Vector; 2]; 9] {
+        let mut ninths = [[self.splat(0.0); 2]; 9];
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            if !DOT {
+                // No instruction for numbers of 16 bits: those of nine vectors widened, and of the nine after them.
+                let mut wide = [0.0; 18 * 16];
+                for (at, number) in wide.iter_mut().enumerate() {
+                    *number = (*source.add(at)).to_f32();
+                }
+                let first = self.ninths(wide.as_ptr());
+                let second = self.ninths(wide[9 * 16..].as_ptr());
+                for (ninth, (first, second)) in ninths.iter_mut().zip(first.into_iter().zip(second))
+                {
+                    *ninth = self.unzip(first, second);
+                }
+                return ninths;
+            }
+            let mut rows = [[_mm512_setzero_si512(); 3]; 3];
+            for (index, row) in rows.iter_mut().enumerate() {
+                for (at, vector) in row.iter_mut().enumerate() {
+                    *vector = _mm512_loadu_si512(source.add((3 * index + at) * 32).cast());
+                }
+                *row = thirds_of_halves(*row);
+            }
+            for first in 0..3 {
+                let halves = thirds_of_halves([rows[0][first], rows[1][first], rows[2][first]]);
+                for (at, halves) in halves.into_iter().enumerate() {
+                    ninths[first + 3 * at] = [first_of(halves), second_of(halves)];
+                }
+            }
+        }
+        ninths
     }
     #[inline(always)]
     fn splat_pair(self, pair: u32) -> Self::Pairs {

@@ -89,6 +89,47 @@ pub(crate) trait Simd: Copy + Sync {
     /// Numbers of two vectors in turns, as two vectors in a row: the inverse of [`Self::unzip`].
     fn zip(self, a: Self::Vector, b: Self::Vector) -> [Self::Vector; 2];
 
+    /// Of `9 · LANES` numbers from `source` on, those at every ninth place: from the first on, from the second on, ….
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    #[inline(always)]
+    unsafe fn ninths(self, source: *const f32) -> [Self::Vector; 9] {
+        let mut ninths = [self.splat(0.0); 9];
+        for (place, ninth) in ninths.iter_mut().enumerate() {
+            let mut numbers = [0.0; MAX_LANES];
+            for (lane, number) in numbers.iter_mut().enumerate().take(Self::LANES) {
+                // SAFETY: the caller's.
+                *number = unsafe { *source.add(9 * lane + place) };
+            }
+            // SAFETY: `LANES` is at most `MAX_LANES`.
+            *ninth = unsafe { self.load(numbers.as_ptr()) };
+        }
+        ninths
+    }
+    /// As [`Self::ninths`], of `18 · LANES` numbers: of each ninth those at its even places, and those at its odd ones.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    #[inline(always)]
+    unsafe fn ninths_of_pairs(self, source: *const bf16) -> [[Self::Vector; 2]; 9] {
+        let mut ninths = [[self.splat(0.0); 2]; 9];
+        for (place, ninth) in ninths.iter_mut().enumerate() {
+            for (of, ninth) in ninth.iter_mut().enumerate() {
+                let mut numbers = [0.0; MAX_LANES];
+                for (lane, number) in numbers.iter_mut().enumerate().take(Self::LANES) {
+                    // SAFETY: the caller's.
+                    *number = unsafe { *source.add(9 * (2 * lane + of) + place) }.to_f32();
+                }
+                // SAFETY: `LANES` is at most `MAX_LANES`.
+                *ninth = unsafe { self.load(numbers.as_ptr()) };
+            }
+        }
+        ninths
+    }
+
     /// The same two `bf16` numbers in each lane.
     fn splat_pair(self, pair: u32) -> Self::Pairs;
     /// The `LANES` pairs from `source` on.

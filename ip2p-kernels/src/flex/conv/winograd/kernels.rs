@@ -1,4 +1,4 @@
-//! The transformed kernels of a convolution.
+//! The transformed kernels of a convolution: the left factors of its products.
 
 use std::marker::PhantomData;
 
@@ -8,63 +8,78 @@ use super::algorithm::{Algorithm, POINTS};
 use super::{GROUP, Weight};
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
 
-/// The transformed kernels: for each group of [`GROUP`] output channels, each product and each word of input channels, one of
-/// each channel of the group.
-pub(super) struct Kernels {
-    words: Vec<u32>,
-    /// From a product to the next.
-    pub(super) stride: usize,
-    /// From a group to the next.
-    group: usize,
+/// Transformed kernels: for each group of [`GROUP`] output channels, each product and each channel of the group, one of each word
+/// of input channels.
+#[derive(Clone, Copy)]
+pub(super) struct Kernels<'a> {
+    pub(super) words: &'a [u32],
+    pub(super) layout: Layout,
 }
 
-impl Kernels {
-    /// Those of a group and a product.
-    pub(super) fn of(&self, group: usize, product: usize) -> &[u32] {
-        &self.words[group * self.group + product * self.stride..][..self.stride]
+impl<'a> Kernels<'a> {
+    /// Those of a group and a product: a row for each channel.
+    pub(super) fn of(self, group: usize, product: usize) -> &'a [u32] {
+        let place = group * self.layout.group + product * self.layout.product;
+        &self.words[place..][..self.layout.product]
+    }
+}
+
+/// How transformed kernels lie.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    channels_in: usize,
+    /// Words from a channel to the next, from a product to the next, and from a group to the next.
+    pub(super) row: usize,
+    product: usize,
+    pub(super) group: usize,
+}
+
+impl Layout {
+    pub(super) fn new<A: Algorithm, W: Weight>(channels_in: usize) -> Self {
+        // Whole vectors, and an odd number of them: at a power of two the rows would drive each other out of the cache.
+        let row = ((channels_in / W::CHANNELS).div_ceil(MAX_LANES) | 1) * MAX_LANES;
+        let product = GROUP * row;
+        Self {
+            channels_in,
+            row,
+            product,
+            group: A::POINTS * A::POINTS * product,
+        }
     }
 }
 
 /// Transforms kernels of `[channels_out, channels_in, 3, 3]`; `run` runs what each group takes.
 pub(super) fn transformed<A: Algorithm, W: Weight>(
     weight: &[W],
-    channels_in: usize,
-    channels_out: usize,
+    layout: Layout,
     run: impl Fn(Group<'_, A, W>) + Sync,
-) -> Kernels {
-    let stride = GROUP * channels_in / W::CHANNELS;
-    let group = A::POINTS * A::POINTS * stride;
-    let length = channels_out / GROUP * group;
+) -> Vec<u32> {
+    let numbers = GROUP * layout.channels_in * 9;
+    let length = weight.len() / numbers * layout.group;
     let mut words = Vec::with_capacity(length);
     words.spare_capacity_mut()[..length]
-        .par_chunks_exact_mut(group)
-        .zip(weight.par_chunks_exact(GROUP * channels_in * 9))
+        .par_chunks_exact_mut(layout.group)
+        .zip(weight.par_chunks_exact(numbers))
         .for_each(|(target, weight)| {
             run(Group {
                 weight,
                 target: target.as_mut_ptr().cast(),
-                channels_in,
-                stride,
+                layout,
                 of: PhantomData,
             });
         });
-    // SAFETY: of that capacity; each group has written to each of its words.
+    // SAFETY: of that capacity; each group has written to each word that a product reads.
     unsafe { words.set_len(length) };
-    Kernels {
-        words,
-        stride,
-        group,
-    }
+    words
 }
 
 /// The kernels of a group of output channels.
 pub(super) struct Group<'a, A, W> {
-    weight: &'a [W],
-    /// Of `POINTS² · stride` words.
-    target: *mut u32,
-    channels_in: usize,
-    stride: usize,
-    of: PhantomData<A>,
+    pub(super) weight: &'a [W],
+    /// Of as many words as the layout says.
+    pub(super) target: *mut u32,
+    pub(super) layout: Layout,
+    pub(super) of: PhantomData<A>,
 }
 
 impl<A: Algorithm, W: Weight> Kernel for Group<'_, A, W> {
@@ -72,20 +87,32 @@ impl<A: Algorithm, W: Weight> Kernel for Group<'_, A, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        // So many input channels, of each output channel, are in the lanes of a vector.
-        let across = S::LANES / GROUP;
-        for first in (0..self.channels_in).step_by(across * W::CHANNELS) {
-            let mut products = [[[simd.splat(0.0); POINTS]; POINTS]; 2];
-            for (channel, products) in products.iter_mut().enumerate().take(W::CHANNELS) {
-                *products = self.transform(simd, first + channel);
+        let channels_in = self.layout.channels_in;
+        let step = S::LANES * W::CHANNELS;
+        for (row, kernels) in self.weight.chunks_exact(channels_in * 9).enumerate() {
+            for (index, kernels) in kernels.chunks(step * 9).enumerate() {
+                let mut room = [W::ZERO; 9 * 2 * MAX_LANES];
+                let source = if kernels.len() == step * 9 {
+                    kernels.as_ptr()
+                } else {
+                    room[..kernels.len()].copy_from_slice(kernels);
+                    room.as_ptr()
+                };
+                // SAFETY: there are as many numbers, and a row of the target is whole vectors.
+                unsafe {
+                    let kernels = W::kernels(simd, source);
+                    let place = row * self.layout.row + index * S::LANES;
+                    self.transform(simd, &kernels, self.target.add(place));
+                }
             }
-            let place = first / W::CHANNELS * GROUP;
-            for row in 0..A::POINTS {
-                for column in 0..A::POINTS {
-                    let at = (row * A::POINTS + column) * self.stride + place;
-                    let channels = products.map(|products| products[row][column]);
-                    // SAFETY: the input channels are a multiple of four, so that the last vector too is within a product.
-                    unsafe { W::store_words(simd, channels, self.target.add(at)) };
+            // What is beyond the channels is not read; but it is memory that was never written.
+            let written = (channels_in / W::CHANNELS).next_multiple_of(S::LANES);
+            for place in (written..self.layout.row).step_by(S::LANES) {
+                let zeros = [[simd.splat(0.0); 2]; 9];
+                // SAFETY: as above.
+                unsafe {
+                    let target = self.target.add(row * self.layout.row + place);
+                    self.transform(simd, &zeros, target);
                 }
             }
         }
@@ -93,35 +120,33 @@ impl<A: Algorithm, W: Weight> Kernel for Group<'_, A, W> {
 }
 
 impl<A: Algorithm, W: Weight> Group<'_, A, W> {
-    /// The transformed kernels of every [`Weight::CHANNELS`]th input channel from `first` on, the output channels of the group side by
-    /// side.
+    /// Transforms the kernels of a vector of words of input channels.
+    ///
+    /// # Safety
+    ///
+    /// A vector must be writable to `target`, for each product.
     #[inline(always)]
-    fn transform<S: Simd>(&self, simd: S, first: usize) -> [[S::Vector; POINTS]; POINTS] {
-        let mut numbers = [[0.0; MAX_LANES]; 9];
-        for lane in 0..S::LANES {
-            let channel = first + lane / GROUP * W::CHANNELS;
-            let kernel = &self.weight[(lane % GROUP * self.channels_in + channel) * 9..][..9];
-            for (numbers, number) in numbers.iter_mut().zip(kernel) {
-                numbers[lane] = number.to_f32();
+    unsafe fn transform<S: Simd>(&self, simd: S, kernels: &[[S::Vector; 2]; 9], target: *mut u32) {
+        let mut products = [[[simd.splat(0.0); 2]; POINTS]; POINTS];
+        for of in 0..W::CHANNELS {
+            let mut rows = [[simd.splat(0.0); POINTS]; 3];
+            for (row, kernel) in rows.iter_mut().zip(kernels.chunks_exact(3)) {
+                *row = A::kernel(simd, [kernel[0][of], kernel[1][of], kernel[2][of]]);
+            }
+            for column in 0..A::POINTS {
+                let [a, b, c] = rows;
+                let transformed = A::kernel(simd, [a[column], b[column], c[column]]);
+                for (products, number) in products.iter_mut().zip(transformed) {
+                    products[column][of] = number;
+                }
             }
         }
-        let mut rows = [[simd.splat(0.0); POINTS]; 3];
-        for (row, numbers) in rows.iter_mut().zip(numbers.chunks_exact(3)) {
-            let mut kernel = [simd.splat(0.0); 3];
-            for (kernel, numbers) in kernel.iter_mut().zip(numbers) {
-                // SAFETY: there are `MAX_LANES` numbers.
-                *kernel = unsafe { simd.load(numbers.as_ptr()) };
-            }
-            *row = A::kernel(simd, kernel);
-        }
-        let mut products = [[simd.splat(0.0); POINTS]; POINTS];
-        for column in 0..A::POINTS {
-            let [a, b, c] = rows;
-            let transformed = A::kernel(simd, [a[column], b[column], c[column]]);
-            for (products, number) in products.iter_mut().zip(transformed) {
-                products[column] = number;
+        for (row, products) in products.iter().enumerate().take(A::POINTS) {
+            for (column, &channels) in products.iter().enumerate().take(A::POINTS) {
+                let product = (row * A::POINTS + column) * self.layout.product;
+                // SAFETY: the caller's.
+                unsafe { W::store_words(simd, channels, target.add(product)) };
             }
         }
-        products
     }
 }

@@ -1,12 +1,14 @@
 //! The inner loop: a tile of sums that stays in registers.
 
-use super::{GROUP, Weight};
+use super::Weight;
 use crate::flex::simd::Simd;
 
 /// A product of matrices, of some rows and a few vectors of columns.
 pub(super) struct Panel<'a> {
-    /// For each word, one of each of a group.
+    /// For each row, one of each word.
     pub(super) left: &'a [u32],
+    /// From a row of the left factor to the next.
+    pub(super) row: usize,
     /// For each word, one of each tile.
     pub(super) right: &'a [u32],
     /// For each row, one of each tile.
@@ -27,20 +29,19 @@ impl Panel<'_> {
         simd: S,
     ) {
         let (words, pitch) = (self.words, self.pitch);
-        assert!(self.left.len() >= (words - 1) * GROUP + ROWS);
+        assert!(self.left.len() >= (ROWS - 1) * self.row + words);
         assert!(self.right.len() >= (words - 1) * pitch + VECTORS * S::LANES);
         assert!(self.sums.len() >= (ROWS - 1) * pitch + VECTORS * S::LANES);
         let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-        let (mut left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
-        for _ in 0..words {
+        let (left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
+        for word in 0..words {
             let mut rows = [left; ROWS];
             // SAFETY: as asserted.
             unsafe {
-                for (row, word) in rows.iter_mut().enumerate() {
-                    *word = left.add(row);
+                for (index, row) in rows.iter_mut().enumerate() {
+                    *row = left.add(index * self.row + word);
                 }
                 W::add_products(simd, rows, right, &mut sums);
-                left = left.wrapping_add(GROUP);
                 right = right.wrapping_add(pitch);
             }
         }

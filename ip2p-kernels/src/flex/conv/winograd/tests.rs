@@ -13,7 +13,55 @@ struct Whole<'a, A, W> {
     input: &'a [f32],
     weight: &'a [W],
     bias: &'a [f32],
+    at_once: bool,
     of: PhantomData<A>,
+}
+
+impl<A: Algorithm, W: Weight> Whole<'_, A, W> {
+    #[inline(always)]
+    fn in_blocks<S: Simd>(&self, simd: S, target: Target) {
+        let geometry = self.geometry;
+        let layout = Layout::new::<A, W>(geometry.channels_in);
+        let words = transformed::<A, W>(self.weight, layout, |group| group.run(simd));
+        let tiles = Tiles::in_blocks(geometry);
+        let mut buffers = block::Buffers::new::<A, W>(geometry, &tiles);
+        for index in 0..tiles.blocks() {
+            let block = Block::<A, W> {
+                geometry,
+                tiles: &tiles,
+                buffers: &mut buffers,
+                input: self.input,
+                kernels: Kernels {
+                    words: &words,
+                    layout,
+                },
+                bias: self.bias,
+                target,
+                index,
+                channels: 0..geometry.channels_out,
+                of: PhantomData,
+            };
+            block.run(simd);
+        }
+    }
+
+    #[inline(always)]
+    fn at_once<S: Simd>(&self, simd: S, target: Target) {
+        let mut whole = AtOnce::<A, W>::new(self.geometry);
+        whole.see(self.input, |part| part.run(simd));
+        let mut buffers = whole.buffers();
+        for task in 0..whole.tasks() {
+            let channels = at_once::Channels {
+                whole: &whole,
+                buffers: &mut buffers,
+                weight: self.weight,
+                bias: self.bias,
+                target,
+                range: whole.channels(task),
+            };
+            channels.run(simd);
+        }
+    }
 }
 
 impl<A: Algorithm, W: Weight> Kernel for Whole<'_, A, W> {
@@ -22,26 +70,12 @@ impl<A: Algorithm, W: Weight> Kernel for Whole<'_, A, W> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<f32> {
         let geometry = self.geometry;
-        let (channels_in, channels) = (geometry.channels_in, geometry.channels_out);
-        let mut output = vec![f32::NAN; geometry.pixels() * channels];
-        let kernels =
-            transformed::<A, W>(self.weight, channels_in, channels, |group| group.run(simd));
-        let tiles = Tiles::new(geometry);
-        let mut buffers = Buffers::new::<A, W>(geometry, &tiles);
-        for index in 0..tiles.cut.count(geometry.batch) {
-            let block = Block::<A, W> {
-                geometry,
-                tiles: &tiles,
-                buffers: &mut buffers,
-                input: self.input,
-                kernels: &kernels,
-                bias: self.bias,
-                target: Target(output.as_mut_ptr()),
-                index,
-                channels: 0..channels,
-                of: PhantomData,
-            };
-            block.run(simd);
+        let mut output = vec![f32::NAN; geometry.pixels() * geometry.channels_out];
+        let target = Target(output.as_mut_ptr());
+        if self.at_once {
+            self.at_once(simd, target);
+        } else {
+            self.in_blocks(simd, target);
         }
         output
     }
@@ -90,16 +124,18 @@ fn assert_is_its_formula<A: Algorithm, W: Weight>(
         let geometry = Geometry::new(shape, weights, &options);
         (geometry, convolved(&geometry, &input, &exact, &bias))
     };
-    assert!(fits(&geometry), "{geometry:?}");
     let largest = expected.iter().copied().fold(0.0, f64::max);
-    let results = dispatch_each(|| Whole::<A, W> {
-        geometry: &geometry,
-        input: &input,
-        weight: &weight,
-        bias: &bias,
-        of: PhantomData,
+    let results = [false, true].map(|at_once| {
+        dispatch_each(|| Whole::<A, W> {
+            geometry: &geometry,
+            input: &input,
+            weight: &weight,
+            bias: &bias,
+            at_once,
+            of: PhantomData,
+        })
     });
-    for (set, found) in results {
+    for (set, found) in results.into_iter().flatten() {
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let difference = (f64::from(*found) - expected).abs();
             assert!(

@@ -1,0 +1,190 @@
+//! All tiles of few and small pictures, for kernels that are transformed when they are wanted.
+//!
+//! With so few tiles the kernels are the larger part. Each task transforms those of a few output channels, which then are in a cache
+//! while all tiles are multiplied with them.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::algorithm::Algorithm;
+use super::kernels::{Group, Kernels, Layout};
+use super::place::Place;
+use super::product::Sizes;
+use super::tiles::{self, Tiles};
+use super::{GROUP, Geometry, Weight};
+use crate::flex::Target;
+use crate::flex::conv::TASKS_PER_THREAD;
+use crate::flex::simd::{Kernel, MAX_LANES, Simd};
+use crate::flex::tile::Scratch;
+
+/// How many output channels a task multiplies at a time: 1.3 MB of kernels of 1280 input channels, which a task reads once.
+const CHANNELS: usize = 32;
+
+/// A convolution, its tiles and their right factors.
+pub(super) struct AtOnce<'a, A, W> {
+    geometry: &'a Geometry,
+    tiles: Tiles,
+    sizes: Sizes,
+    right: Scratch<u32>,
+    of: PhantomData<(A, W)>,
+}
+
+impl<'a, A: Algorithm, W: Weight> AtOnce<'a, A, W> {
+    pub(super) fn new(geometry: &'a Geometry) -> Self {
+        let tiles = Tiles::at_once(geometry);
+        let sizes = Sizes {
+            words: geometry.channels_in / W::CHANNELS,
+            channels: CHANNELS,
+            pitch: tiles.pitch,
+        };
+        Self {
+            geometry,
+            right: Scratch::new(A::POINTS * A::POINTS * sizes.right()),
+            tiles,
+            sizes,
+            of: PhantomData,
+        }
+    }
+
+    /// The memory of a task.
+    pub(super) fn buffers(&self) -> Buffers {
+        let layout = Layout::new::<A, W>(self.geometry.channels_in);
+        Buffers {
+            layout,
+            kernels: Scratch::new(CHANNELS / GROUP * layout.group),
+            sums: Scratch::new(A::POINTS * A::POINTS * self.sizes.sums() + 2 * MAX_LANES),
+        }
+    }
+
+    /// Transforms what the tiles see, in parallel; `run` runs what each task takes.
+    pub(super) fn see(&mut self, input: &[f32], run: impl Fn(See<'_, '_, A, W>) + Sync) {
+        let right = Target(self.right.as_mut_ptr().cast());
+        let words = self.sizes.words;
+        let step = words.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD);
+        let whole: &Self = self;
+        let tasks = (0..words).into_par_iter().step_by(step.max(1));
+        tasks.for_each_init(
+            || Scratch::new(whole.tiles.lines::<A>()),
+            |lines, first| {
+                run(See {
+                    whole,
+                    input,
+                    lines,
+                    right,
+                    words: first..words.min(first + step),
+                });
+            },
+        );
+    }
+
+    /// How many tasks the output channels are.
+    pub(super) fn tasks(&self) -> usize {
+        self.geometry.channels_out.div_ceil(CHANNELS)
+    }
+
+    /// The output channels of a task.
+    pub(super) fn channels(&self, task: usize) -> Range<usize> {
+        let first = task * CHANNELS;
+        first..self.geometry.channels_out.min(first + CHANNELS)
+    }
+
+    /// Each rectangle of tiles.
+    #[inline(always)]
+    fn places<S: Simd>(&self, simd: S) -> impl Iterator<Item = Place<'a, A, W>> {
+        let mut first = 0;
+        (0..self.tiles.blocks()).map(move |block| {
+            let at = (self.tiles.block(block), first);
+            let place = Place::new(simd, self.geometry, &self.tiles, at);
+            first += place.tiles();
+            place
+        })
+    }
+}
+
+/// What all tiles see of some words of input channels.
+pub(super) struct See<'a, 'b, A, W> {
+    whole: &'a AtOnce<'b, A, W>,
+    input: &'a [f32],
+    lines: &'a mut Scratch<f32>,
+    right: Target,
+    words: Range<usize>,
+}
+
+impl<A: Algorithm, W: Weight> Kernel for See<'_, '_, A, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let product = self.whole.sizes.right();
+        for place in self.whole.places(simd) {
+            for word in self.words.clone() {
+                // SAFETY: a row of the right factors has room for a vector behind the last tile; these words are this task's alone.
+                unsafe {
+                    let right = self.right.at(0).cast();
+                    place.see(simd, self.input, word, self.lines, right, product);
+                }
+            }
+        }
+    }
+}
+
+/// The memory of a task.
+pub(super) struct Buffers {
+    layout: Layout,
+    kernels: Scratch<u32>,
+    sums: Scratch<f32>,
+}
+
+/// Some output channels of all pictures.
+pub(super) struct Channels<'a, 'b, A, W> {
+    pub(super) whole: &'a AtOnce<'b, A, W>,
+    pub(super) buffers: &'a mut Buffers,
+    pub(super) weight: &'a [W],
+    pub(super) bias: &'a [f32],
+    pub(super) target: Target,
+    pub(super) range: Range<usize>,
+}
+
+impl<A: Algorithm, W: Weight> Kernel for Channels<'_, '_, A, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Buffers {
+            layout,
+            kernels,
+            sums,
+        } = self.buffers;
+        let (whole, layout) = (self.whole, *layout);
+        let numbers = GROUP * whole.geometry.channels_in * 9;
+        let weight = &self.weight[self.range.start / GROUP * numbers..];
+        let groups = self.range.len() / GROUP;
+        let targets = kernels.chunks_exact_mut(layout.group);
+        for (weight, target) in weight.chunks_exact(numbers).zip(targets).take(groups) {
+            let group = Group::<A, W> {
+                weight,
+                target: target.as_mut_ptr(),
+                layout,
+                of: PhantomData,
+            };
+            group.run(simd);
+        }
+        let kernels = Kernels {
+            words: kernels,
+            layout,
+        };
+        let tiles = tiles::count(whole.geometry);
+        let sizes = whole.sizes;
+        sizes.multiply::<A, W, S>(simd, kernels, 0..groups, (&whole.right, tiles), sums);
+        for place in whole.places(simd) {
+            for (row, channel) in self.range.clone().enumerate() {
+                let sums = &sums[row * sizes.pitch..];
+                let bias = self.bias[channel];
+                // SAFETY: these channels are this task's alone.
+                unsafe { place.store(simd, sums, sizes.sums(), channel, bias, self.target) };
+            }
+        }
+    }
+}
