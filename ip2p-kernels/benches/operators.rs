@@ -8,8 +8,8 @@ use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
-    Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain,
-    silu, upsample_conv2d,
+    Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear,
+    linear_geglu, plain, silu, upsample_conv2d,
 };
 
 /// As the command has it.
@@ -169,6 +169,11 @@ fn halves(criterion: &mut Criterion) {
                 criterion.bench_function(&id, |bench| {
                     bench.iter(|| linear(black_box(x.clone()), weight.clone(), None));
                 });
+                if name == "geglu" {
+                    criterion.bench_function(&format!("{id}/gated"), |bench| {
+                        bench.iter(|| linear_geglu(black_box(x.clone()), weight.clone(), None));
+                    });
+                }
             }
         }
     }

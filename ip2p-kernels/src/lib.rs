@@ -27,7 +27,7 @@ pub mod plain;
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{conv2d, upsample_conv2d};
-pub use linear::linear;
+pub use linear::{linear, linear_geglu};
 pub use memory::HugePages;
 pub use norm::{Activation, group_norm, layer_norm};
 pub use peak::measured_peak;

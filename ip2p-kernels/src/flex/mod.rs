@@ -27,7 +27,7 @@ pub(crate) use attention::attention;
 #[cfg(feature = "autodiff")]
 pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
 pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
-pub(crate) use linear::linear;
+pub(crate) use linear::{linear, linear_geglu};
 pub(crate) use norm::{group_norm, layer_norm};
 
 /// How many numbers a task should have at least: half of a core's level-2 cache of 256 KB or more.

@@ -4,8 +4,8 @@ use crate::reference::{self, error, numbers, random};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{FloatDType, Tensor, module};
 use ip2p_kernels::{
-    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, plain, quick_gelu,
-    silu, upsample_conv2d,
+    Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, linear_geglu,
+    plain, quick_gelu, silu, upsample_conv2d,
 };
 use proptest::prelude::*;
 
@@ -280,6 +280,22 @@ fn layers_with_weights_of_bf16_multiply_rounded_numbers_and_sum_up_in_f32() {
         let x = if width == 7 { x } else { rounded(x) };
         let expected = module::linear(x, rounded(weight), Some(bias));
         assert_close("linear", &numbers(found), &numbers(expected), 2e-3);
+    }
+}
+
+#[test]
+fn a_gated_linear_layer_is_the_two_operators() {
+    for (width, hidden) in [(20, 30), (7, 16)] {
+        let [x, weight] = [random([2, 9, width], 1), random([1, width, 2 * hidden], 2)];
+        let weight: Tensor<2> = weight.squeeze_dim(0);
+        let bias = random([2 * hidden], 3);
+        for dtype in [FloatDType::F32, FloatDType::BF16] {
+            let weight = weight.clone().cast(dtype);
+            let found = linear_geglu(x.clone(), weight.clone(), Some(bias.clone()));
+            assert_eq!(found.dims(), [2, 9, hidden]);
+            let expected = geglu(linear(x.clone(), weight, Some(bias.clone())));
+            assert_eq!(numbers(found), numbers(expected), "{dtype:?}");
+        }
     }
 }
 

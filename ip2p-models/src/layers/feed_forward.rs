@@ -69,6 +69,6 @@ impl GEGLU {
     /// - output: `[batch, tokens, hidden]`
     #[must_use]
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        ops::geglu(ops::linear(&self.proj, x))
+        ops::linear_geglu(&self.proj, x)
     }
 }

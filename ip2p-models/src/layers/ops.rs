@@ -1,7 +1,7 @@
 //! The operators of `ip2p-kernels` in the form that the networks use them in.
 
 pub(crate) use ip2p_kernels::{
-    Activation, compute_dtype, conv2d, geglu, gelu, group_norm, layer_norm, quick_gelu, silu,
+    Activation, compute_dtype, conv2d, gelu, group_norm, layer_norm, quick_gelu, silu,
     upsample_conv2d,
 };
 
@@ -13,6 +13,12 @@ use burn::tensor::Tensor;
 pub(crate) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(Param::val);
     ip2p_kernels::linear(x, layer.weight.val(), bias)
+}
+
+/// Applies a linear layer and gates the first half of its output by the GELU of the second.
+pub(crate) fn linear_geglu(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    ip2p_kernels::linear_geglu(x, layer.weight.val(), bias)
 }
 
 /// Scaled dot-product attention: every query sees every key.
