@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData, Tolerance};
 use ip2p::Precision;
 use ip2p::io::{Checkpoint, Component, OpenOptions};
 use ip2p::models::clip::{CLIPTextConfig, CLIPTextModelWithProjection};
@@ -126,6 +126,24 @@ fn every_layer_of_the_u_net_equals_that_of_diffusers() {
     assert_eq!(seen, golden.names().len() - 5, "all but the inputs");
     golden.check("conv_out", output);
     golden.finish();
+}
+
+#[test]
+fn a_pass_that_was_told_beforehand_predicts_the_same() {
+    let golden = Golden::open("sdxl/unet");
+    let unet = unet();
+    let (x, _, context, added) = inputs(&golden);
+    let times = [981.0, 20.5];
+    let conditioning = unet
+        .condition(context.clone(), Some(&added))
+        .with_timesteps(&unet, &times);
+    for time in times.into_iter().chain([400.0]) {
+        let told = unet.forward_conditioned(x.clone(), time, &conditioning);
+        let timestep = Tensor::from_data(TensorData::from([time]), (&x.device(), DType::F32));
+        let plain = unet.forward_added(x.clone(), timestep, context.clone(), Some(&added));
+        let near = Tolerance::<f32>::absolute(2e-5);
+        told.into_data().assert_approx_eq(&plain.into_data(), near);
+    }
 }
 
 #[test]

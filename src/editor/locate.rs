@@ -185,7 +185,11 @@ impl Questions {
     }
 
     /// Asks them, and settles where the sentences act.
-    pub(super) fn ask(mut self, network: &GuidedNetwork<'_>, locator: &mut Locator) -> Result<()> {
+    pub(super) fn ask(
+        mut self,
+        network: &mut GuidedNetwork<'_>,
+        locator: &mut Locator,
+    ) -> Result<()> {
         let masked = network.conditions.sought();
         for _ in 0..self.count {
             let x = masked.latents() + self.noise.next() * self.sigma;

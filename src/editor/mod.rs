@@ -18,6 +18,7 @@ mod scope;
 mod shortcuts;
 mod steps;
 mod text;
+mod told;
 mod turn;
 mod view;
 mod words;

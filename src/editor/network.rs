@@ -1,6 +1,6 @@
 //! The U-Net under guidance, as the denoiser that samplers ask.
 
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Tensor};
 use ip2p_core::{Branch, Error, Guidance, PlannedBranch, Result, Size};
 use ip2p_models::unet::{AddedConditions, DeepFeatures, TokenAttention, UNet2DConditionModel};
 use ip2p_sched::{Denoiser, Preconditioning, Schedule, guide};
@@ -10,6 +10,7 @@ use super::masked::Masked;
 use super::scope::Scope;
 use super::shortcuts::ShortCuts;
 use super::text::TextStates;
+use super::told::Told;
 use crate::options::BranchExecution;
 
 /// What the network is told of each image of a batch, with and without the sentence, and of the photo.
@@ -59,7 +60,7 @@ impl Added {
 
 impl Conditions {
     /// What the network is told beside the time in these branches, one after the other.
-    fn added(&self, plan: &[PlannedBranch]) -> Option<AddedConditions> {
+    pub(super) fn added(&self, plan: &[PlannedBranch]) -> Option<AddedConditions> {
         let added = self.added.as_ref()?;
         let pooled = plan.iter().map(|planned| {
             if planned.branch.has_text() {
@@ -80,21 +81,29 @@ impl Conditions {
         masked.expect("where something is sought there is what holds the rest")
     }
 
-    fn context(&self, branch: Branch) -> Tensor<3> {
-        if branch.has_text() {
-            self.context.clone()
-        } else {
-            self.uncond_context.clone()
-        }
+    /// The sentences of these branches, one after the other.
+    pub(super) fn contexts(&self, plan: &[PlannedBranch]) -> Tensor<3> {
+        let context = |planned: &PlannedBranch| {
+            if planned.branch.has_text() {
+                self.context.clone()
+            } else {
+                self.uncond_context.clone()
+            }
+        };
+        Tensor::cat(plan.iter().map(context).collect(), 0)
     }
 
-    /// The photo's latents, or zeros: the null image is zero *in latent space*, not an encoded black picture.
-    fn image_latents(&self, branch: Branch) -> Tensor<4> {
-        if branch.has_image() {
-            self.image_latents.clone()
-        } else {
-            self.image_latents.zeros_like()
-        }
+    /// The photos' latents in these branches, or zeros: the null image is zero *in latent space*, not an encoded black
+    /// picture.
+    pub(super) fn sources(&self, plan: &[PlannedBranch]) -> Tensor<4> {
+        let source = |planned: &PlannedBranch| {
+            if planned.branch.has_image() {
+                self.image_latents.clone()
+            } else {
+                self.image_latents.zeros_like()
+            }
+        };
+        Tensor::cat(plan.iter().map(source).collect(), 0)
     }
 }
 
@@ -103,6 +112,8 @@ impl Conditions {
 pub(crate) struct GuidedNetwork<'a> {
     pub(crate) unet: &'a UNet2DConditionModel,
     pub(crate) conditions: &'a Conditions,
+    /// What it was told of them.
+    pub(crate) told: &'a mut Told,
     pub(crate) guidance: &'a Guidance,
     pub(crate) schedule: &'a Schedule,
     pub(crate) preconditioning: Preconditioning,
@@ -201,7 +212,7 @@ fn of_the_sentence(outputs: &[(PlannedBranch, Tensor<4>)]) -> Option<Tensor<4>> 
 
 impl GuidedNetwork<'_> {
     /// What the sentence changes in the network's word on the result, where the noisy latents are `x`.
-    pub(crate) fn relevance(&self, x: &Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
+    pub(crate) fn relevance(&mut self, x: &Tensor<4>, sigma: f64) -> Result<Tensor<4>> {
         let planned = |branch| PlannedBranch {
             branch,
             weight: 0.0,
@@ -215,56 +226,48 @@ impl GuidedNetwork<'_> {
 
     /// Runs these branches as one batch: all images under the first, then all under the second, as the original does.
     fn run(
-        &self,
+        &mut self,
         plan: &[PlannedBranch],
         scaled: &Tensor<4>,
         sigma: f64,
         pass: Pass<'_>,
     ) -> Result<Vec<(PlannedBranch, Tensor<4>)>> {
-        let each = |of: &dyn Fn(Branch) -> Tensor<4>| {
-            Tensor::cat(plan.iter().map(|p| of(p.branch)).collect(), 0)
-        };
-        let x = each(&|_| scaled.clone());
-        // The photo's latents are joined after `c_in`: the noise level is none of theirs.
-        let image_latents = each(&|branch| self.conditions.image_latents(branch)).cast(self.dtype);
-        let input = Tensor::cat(vec![x, image_latents], 1);
-        let contexts = plan
-            .iter()
-            .map(|planned| self.conditions.context(planned.branch))
-            .collect();
-        let context: Tensor<3> = Tensor::cat(contexts, 0);
-        let [batch, ..] = input.dims();
-        let timestep = Tensor::<1>::full(
-            [batch],
-            self.schedule.timestep(sigma),
-            (&input.device(), burn::tensor::DType::F32),
-        );
-        let added = self.conditions.added(plan);
-        let (unet, added) = (self.unet, added.as_ref());
-        let (x, t, c) = (input.clone(), timestep.clone(), context.clone());
+        let (unet, time) = (self.unet, self.schedule.timestep(sigma));
+        let (x, told) = (scaled.clone(), self.told.of(plan, self.conditions, unet));
         let output = match pass {
-            Pass::Whole => unet.forward_added(x, t, c, added),
-            Pass::Attended(look) => unet.forward_attended(x, t, c, added, look),
+            Pass::Whole => unet.forward_conditioned(x, time, told),
+            Pass::Attended(look) => unet.forward_attended(x, time, told, look),
             Pass::Keeping(kept) => {
-                let (output, deep) = unet.forward_keeping(x, t, c, added);
+                let (output, deep) = unet.forward_keeping(x, time, told);
                 *kept = Some(deep);
                 output
             }
-            Pass::Shallow(deep) => unet.forward_shallow(x, t, c, added, deep),
+            Pass::Shallow(deep) => unet.forward_shallow(x, time, told, deep),
         };
         if !is_finite(&output) {
-            let layer = (self.unet).first_non_finite(input, timestep, context, added);
-            return Err(Error::NotFinite {
-                what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
-                step: self.step + 1,
-                advice: advice(self.dtype),
-            });
+            return Err(self.not_finite(plan, scaled, time));
         }
         Ok(plan
             .iter()
             .copied()
             .zip(output.chunk(plan.len(), 0))
             .collect())
+    }
+
+    /// The error that names the layer whose numbers ran away.
+    fn not_finite(&self, plan: &[PlannedBranch], scaled: &Tensor<4>, time: f64) -> Error {
+        let conditions = self.conditions;
+        let x = scaled.clone().repeat_dim(0, plan.len());
+        // The photo's latents are joined after `c_in`: the noise level is none of theirs.
+        let input = Tensor::cat(vec![x, conditions.sources(plan).cast(self.dtype)], 1);
+        let timestep = Tensor::<1>::full([1], time, (&input.device(), DType::F32));
+        let (context, added) = (conditions.contexts(plan), conditions.added(plan));
+        let layer = (self.unet).first_non_finite(input, timestep, context, added.as_ref());
+        Error::NotFinite {
+            what: format!("the U-Net's {}", layer.unwrap_or_else(|| "output".into())),
+            step: self.step + 1,
+            advice: advice(self.dtype),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::plan::guidance;
 use super::prepared::Image;
 use super::request::EditRequest;
 use super::shortcuts::ShortCuts;
+use super::told::Told;
 use super::{Editor, Prepared};
 use crate::device::dtype;
 use crate::options::EditOptions;
@@ -59,9 +60,11 @@ impl Editor {
         let noise = self.noise_of_questions(&images, shape, &options);
         let training = NoiseSchedule::new(&self.model.profile)?;
         let mut short_cuts = ShortCuts::new(&settings);
-        let network = GuidedNetwork {
+        let mut network = GuidedNetwork {
             unet: &self.unet,
             conditions: &conditions,
+            // One question, at a time of its own.
+            told: &mut Told::new(Vec::new()),
             guidance: &guidance,
             schedule: &schedule,
             preconditioning: Preconditioning::new(&self.model.profile),
@@ -72,7 +75,7 @@ impl Editor {
             scope: None,
             short_cuts: &mut short_cuts,
         };
-        Questions::one(noise, &training).ask(&network, &mut locator)?;
+        Questions::one(noise, &training).ask(&mut network, &mut locator)?;
         Ok(locator.relevance(0))
     }
 

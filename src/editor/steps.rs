@@ -18,6 +18,7 @@ use super::preview::{LatentColours, previews};
 use super::request::EditRequest;
 use super::scope::Scope;
 use super::shortcuts::ShortCuts;
+use super::told::Told;
 use super::{Edited, Editor, Timings};
 use crate::device::dtype;
 use crate::options::{Compat, EditOptions};
@@ -80,6 +81,8 @@ pub struct Steps<'a> {
     guidance: Guidance,
     schedule: Schedule,
     conditions: Conditions,
+    /// What the network was told of them.
+    told: Told,
     run: Run,
     noise: NoiseSource,
     /// What looks where the sentences act, if it was asked for, and what it asks before the first step.
@@ -153,12 +156,15 @@ impl Editor {
         };
         let run = sampler.begin_at(&schedule, first, latents)?;
         let short_cuts = ShortCuts::new(&settings);
+        let steps = schedule.steps()[first..].iter();
+        let told = Told::new(steps.map(|step| schedule.timestep(step.sigma)).collect());
         Ok(Steps {
             editor: self,
             settings,
             guidance,
             schedule,
             conditions,
+            told,
             run,
             noise,
             locator,
@@ -188,6 +194,7 @@ impl Iterator for Steps<'_> {
         let mut network = GuidedNetwork {
             unet: &self.editor.unet,
             conditions: &self.conditions,
+            told: &mut self.told,
             guidance: &self.guidance,
             schedule: &self.schedule,
             preconditioning: Preconditioning::new(&self.editor.model.profile),
@@ -199,7 +206,7 @@ impl Iterator for Steps<'_> {
             short_cuts: &mut self.short_cuts,
         };
         let asked = match (self.questions.take(), &mut self.locator) {
-            (Some(questions), Some(locator)) => questions.ask(&network, locator),
+            (Some(questions), Some(locator)) => questions.ask(&mut network, locator),
             _ => Ok(()),
         };
         network.locator = self.locator.as_mut();

@@ -35,6 +35,26 @@ pub struct Attention {
     heads: usize,
 }
 
+/// What an [`Attention`] attends to, as its heads see it: computed once, it serves for every picture that attends to the same.
+#[derive(Debug, Clone)]
+pub struct KeysValues {
+    /// `[batch, heads, context_tokens, width / heads]`, in the type of the weights, as are the values.
+    keys: Tensor<4>,
+    values: Tensor<4>,
+}
+
+impl KeysValues {
+    /// Those of the first `count` of the batch.
+    #[must_use]
+    pub(crate) fn first(&self, count: usize) -> Self {
+        let first = |x: &Tensor<4>| x.clone().narrow(0, 0, count);
+        Self {
+            keys: first(&self.keys),
+            values: first(&self.values),
+        }
+    }
+}
+
 impl AttentionConfig {
     /// Makes the layer.
     ///
@@ -76,21 +96,43 @@ impl Attention {
     /// - output: as `x`
     #[must_use]
     pub fn forward(&self, x: Tensor<3>, context: Option<&Tensor<3>>) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let context = context.unwrap_or(&x).clone();
-        let q = self.split_heads(ops::linear(&self.to_q, x));
+        let attended = self.keys_values(context.unwrap_or(&x));
+        self.attend(x, attended)
+    }
+
+    /// The keys and values of `context`, for [`Self::attend`].
+    ///
+    /// # Shapes
+    ///
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    #[must_use]
+    pub fn keys_values(&self, context: &Tensor<3>) -> KeysValues {
         // In the type of the weights, which says what products are made in.
-        let [k, v] = [&self.to_k, &self.to_v].map(|layer| {
+        let [keys, values] = [&self.to_k, &self.to_v].map(|layer| {
             let x = ops::linear(layer, context.clone());
             self.split_heads(x.cast(layer.weight.val().dtype()))
         });
+        KeysValues { keys, values }
+    }
 
-        let x = ops::attention(q, k, v); // [batch, heads, tokens, width / heads]
+    /// As [`Self::forward`], with the keys and values of what is attended to.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, tokens, query_dim]`
+    /// - output: as `x`
+    #[must_use]
+    pub fn attend(&self, x: Tensor<3>, attended: KeysValues) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let q = self.split_heads(ops::linear(&self.to_q, x));
+        let KeysValues { keys, values } = attended;
+
+        let x = ops::attention(q, keys, values); // [batch, heads, tokens, width / heads]
         let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
         ops::linear(&self.to_out[0], x)
     }
 
-    /// How much of what each token of `x` takes in comes from each token of `context`: the weights of [`Self::forward`], in
+    /// How much of what each token of `x` takes in comes from each token of the context: the weights of [`Self::attend`], in
     /// `f32`, of each head.
     ///
     /// For a look at them alone: the forward pass does not hold them.
@@ -98,14 +140,11 @@ impl Attention {
     /// # Shapes
     ///
     /// - x: `[batch, tokens, query_dim]`
-    /// - context: `[batch, context_tokens, cross_attention_dim]`
     /// - output: `[batch, heads, tokens, context_tokens]`
     #[must_use]
-    pub fn weights(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<4> {
-        let [q, k] = [(&self.to_q, x), (&self.to_k, context)].map(|(layer, x)| {
-            let x = self.split_heads(ops::linear(layer, x));
-            x.cast(FloatDType::F32)
-        });
+    pub fn weights(&self, x: Tensor<3>, attended: &KeysValues) -> Tensor<4> {
+        let q = self.split_heads(ops::linear(&self.to_q, x));
+        let [q, k] = [q, attended.keys.clone()].map(|x| x.cast(FloatDType::F32));
         let [.., head_dim] = q.dims();
         let scores = q.matmul(k.swap_dims(2, 3)) / (head_dim as f64).sqrt();
         activation::softmax(scores, 3)

@@ -98,12 +98,27 @@ impl Conv2d {
     /// - output: `[batch, out_channels, (height + 2·padding − kernel_size) / stride + 1, …]`, likewise the width
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.apply(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
+    /// What [`Self::forward`] makes of the first channels that go in, without the bias: the summand beside
+    /// [`Self::forward_rest`].
+    pub(crate) fn forward_first(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, channels, ..] = x.dims();
+        self.apply(x, self.weight.val().narrow(1, 0, channels), None)
+    }
+
+    /// What [`Self::forward`] makes of the last channels that go in, with the bias.
+    pub(crate) fn forward_rest(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, channels, ..] = x.dims();
+        let weight = self.weight.val();
+        let first = weight.dims()[1] - channels;
+        let bias = self.bias.as_ref().map(Param::val);
+        self.apply(x, weight.narrow(1, first, channels), bias)
+    }
+
+    fn apply(&self, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        ops::conv2d(
-            x,
-            self.weight.val(),
-            self.bias.as_ref().map(Param::val),
-            options,
-        )
+        ops::conv2d(x, weight, bias, options)
     }
 }

@@ -19,7 +19,7 @@ mod resnet;
 mod time;
 mod transformer;
 
-pub use attention::{Attention, AttentionConfig};
+pub use attention::{Attention, AttentionConfig, KeysValues};
 pub use conv::{Conv2d, Conv2dConfig};
 pub use feed_forward::{FeedForward, FeedForwardConfig, GEGLU};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig};
@@ -27,4 +27,6 @@ pub use projection::{Projection, ProjectionConfig};
 pub use resample::{Downsample2D, Downsample2DConfig, Upsample2D, Upsample2DConfig};
 pub use resnet::{ResnetBlock2D, ResnetBlock2DConfig};
 pub use time::{TimestepEmbedding, TimestepEmbeddingConfig, Timesteps};
-pub use transformer::{BasicTransformerBlock, Transformer2DModel, Transformer2DModelConfig};
+pub use transformer::{
+    BasicTransformerBlock, Transformer2DModel, Transformer2DModelConfig, TransformerContext,
+};

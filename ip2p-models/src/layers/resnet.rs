@@ -69,22 +69,38 @@ impl ResnetBlock2DConfig {
 }
 
 impl ResnetBlock2D {
+    /// What the block adds to its channels at a time, for [`Self::forward`].
+    ///
+    /// # Shapes
+    ///
+    /// - temb: `[batch, time_embed_dim]`, after the SiLU that is the same for all blocks
+    /// - output: `[batch, out_channels]`
+    ///
+    /// # Panics
+    ///
+    /// If the block was made without a time embedding.
+    #[must_use]
+    pub fn time_shift(&self, temb: &Tensor<2>) -> Tensor<2> {
+        let proj = self.time_emb_proj.as_ref();
+        ops::linear(proj.expect("made with a time embedding"), temb.clone())
+    }
+
     /// Applies the block.
     ///
     /// # Shapes
     ///
     /// - x: `[batch, in_channels, height, width]`
-    /// - temb: `[batch, time_embed_dim]`, after the SiLU that is the same for all blocks
+    /// - `time_shift`: `[batch, out_channels]`, or `[1, out_channels]` for all: [`Self::time_shift`]
     /// - output: `[batch, out_channels, height, width]`
     ///
     /// # Panics
     ///
     /// If the block was made with a time embedding and is given none, or the other way round.
     #[must_use]
-    pub fn forward(&self, x: Tensor<4>, temb: Option<&Tensor<2>>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, time_shift: Option<&Tensor<2>>) -> Tensor<4> {
         let h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
-        let h = match (&self.time_emb_proj, temb) {
-            (Some(proj), Some(temb)) => h + ops::linear(proj, temb.clone()).unsqueeze_dims(&[2, 3]),
+        let h = match (&self.time_emb_proj, time_shift) {
+            (Some(_), Some(shift)) => h + shift.clone().unsqueeze_dims(&[2, 3]),
             (None, None) => h,
             _ => panic!("a block has a time embedding exactly when it was made for one"),
         };

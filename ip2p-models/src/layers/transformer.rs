@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{
     Attention, AttentionConfig, FeedForward, FeedForwardConfig, GroupNorm, GroupNormConfig,
-    LayerNorm, LayerNormConfig, Projection, ProjectionConfig,
+    KeysValues, LayerNorm, LayerNormConfig, Projection, ProjectionConfig,
 };
 
 /// What the norm before a transformer adds to the variance; no config of diffusers says it.
@@ -71,30 +71,54 @@ impl Transformer2DModelConfig {
     }
 }
 
+/// A context as each block of a [`Transformer2DModel`] sees it: computed once, it serves for every picture.
+#[derive(Debug, Clone)]
+pub struct TransformerContext(Vec<BlockContext>);
+
+/// A context as the attentions of one block see it.
+#[derive(Debug, Clone)]
+struct BlockContext {
+    /// If the first attention is to the context too.
+    first: Option<KeysValues>,
+    second: KeysValues,
+}
+
 impl Transformer2DModel {
-    /// Applies the transformer.
+    /// The context as the blocks see it, for [`Self::forward`].
+    ///
+    /// # Shapes
+    ///
+    /// - context: `[batch, context_tokens, cross_attention_dim]`
+    #[must_use]
+    pub fn context(&self, context: &Tensor<3>) -> TransformerContext {
+        let blocks = self.transformer_blocks.iter();
+        TransformerContext(blocks.map(|block| block.context(context)).collect())
+    }
+
+    /// Applies the transformer, and shows `watch` each attention to the context with the tokens that attend and what they attend
+    /// to.
     ///
     /// # Shapes
     ///
     /// - x: `[batch, channels, height, width]`
-    /// - context: `[batch, context_tokens, cross_attention_dim]`
     /// - output: as `x`
+    ///
+    /// # Panics
+    ///
+    /// If the context is another transformer's, of more or fewer blocks.
     #[must_use]
-    pub fn forward(&self, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
-        self.forward_watched(x, context, &mut |_, _| ())
-    }
-
-    /// Applies the transformer, and shows `watch` each attention to the context with the tokens that attend.
-    pub(crate) fn forward_watched(
+    pub fn forward(
         &self,
         x: Tensor<4>,
-        context: &Tensor<3>,
-        watch: &mut dyn FnMut(&Attention, &Tensor<3>),
+        context: &TransformerContext,
+        watch: &mut dyn FnMut(&Attention, &Tensor<3>, &KeysValues),
     ) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
+        let contexts = &context.0;
+        assert_eq!(contexts.len(), self.transformer_blocks.len(), "one a block");
         let mut tokens = self.proj_in.to_tokens(self.norm.forward(x.clone()));
-        for block in &self.transformer_blocks {
-            tokens = block.forward_watched(tokens, context, watch);
+        for (block, context) in self.transformer_blocks.iter().zip(contexts) {
+            tokens = block.forward(tokens, context, watch);
         }
         x + self.proj_out.to_picture(tokens, [height, width])
     }
@@ -131,29 +155,29 @@ impl BasicTransformerBlock {
         }
     }
 
-    /// Applies the block.
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[batch, tokens, channels]`
-    /// - context: `[batch, context_tokens, cross_attention_dim]`
-    /// - output: as `x`
-    #[must_use]
-    pub fn forward(&self, x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
-        self.forward_watched(x, context, &mut |_, _| ())
+    fn context(&self, context: &Tensor<3>) -> BlockContext {
+        let first = self.only_cross_attention.then_some(&self.attn1);
+        BlockContext {
+            first: first.map(|attention| attention.keys_values(context)),
+            second: self.attn2.keys_values(context),
+        }
     }
 
-    fn forward_watched(
+    /// Applies the block to `[batch, tokens, channels]`.
+    fn forward(
         &self,
         x: Tensor<3>,
-        context: &Tensor<3>,
-        watch: &mut dyn FnMut(&Attention, &Tensor<3>),
+        context: &BlockContext,
+        watch: &mut dyn FnMut(&Attention, &Tensor<3>, &KeysValues),
     ) -> Tensor<3> {
-        let first = self.only_cross_attention.then_some(context);
-        let x = x.clone() + self.attn1.forward(self.norm1.forward(x), first);
+        let attending = self.norm1.forward(x.clone());
+        let x = x + match &context.first {
+            Some(context) => self.attn1.attend(attending, context.clone()),
+            None => self.attn1.forward(attending, None),
+        };
         let attending = self.norm2.forward(x.clone());
-        watch(&self.attn2, &attending);
-        let x = x + self.attn2.forward(attending, Some(context));
+        watch(&self.attn2, &attending, &context.second);
+        let x = x + self.attn2.attend(attending, context.second.clone());
         x.clone() + self.ff.forward(self.norm3.forward(x))
     }
 }

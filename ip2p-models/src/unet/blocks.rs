@@ -16,31 +16,54 @@ use burn::tensor::{Device, Tensor};
 use super::{TokenAttention, UNet2DConditionConfig, UNetLevel};
 use crate::layers::{
     Downsample2D, Downsample2DConfig, ResnetBlock2D, ResnetBlock2DConfig, Transformer2DModel,
-    Transformer2DModelConfig, Upsample2D, Upsample2DConfig,
+    Transformer2DModelConfig, TransformerContext, Upsample2D, Upsample2DConfig,
 };
 
-/// What is the same for every block of a pass.
+/// What the layers of a block are told in a pass.
 pub(super) struct Conditions<'a> {
-    /// The time embedding after its SiLU: `[batch, time_embedding_dim]`.
-    pub(super) temb: Tensor<2>,
-    /// `[batch, context_tokens, cross_attention_dim]`.
-    pub(super) context: Tensor<3>,
+    /// What each of the `resnets` adds at the time.
+    pub(super) shifts: &'a [Tensor<2>],
+    /// The context as each of the `attentions` sees it.
+    pub(super) contexts: &'a [TransformerContext],
     /// What looks at the attention to the context, if anything does.
     pub(super) watch: Option<&'a RefCell<TokenAttention>>,
 }
 
 impl Conditions<'_> {
-    fn attend(&self, transformer: &Transformer2DModel, x: Tensor<4>) -> Tensor<4> {
-        let Some(watch) = self.watch else {
-            return transformer.forward(x, &self.context);
-        };
+    fn attend(&self, i: usize, transformer: &Transformer2DModel, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
-        transformer.forward_watched(x, &self.context, &mut |attention, tokens| {
-            let mut watch = watch.borrow_mut();
-            watch.add(attention, tokens, &self.context, [height, width]);
+        transformer.forward(x, &self.contexts[i], &mut |attention, tokens, context| {
+            if let Some(watch) = self.watch {
+                let mut watch = watch.borrow_mut();
+                watch.add(attention, tokens, context, [height, width]);
+            }
         })
     }
 }
+
+/// The layers of a block that are told something.
+pub(super) struct Layers<'a> {
+    pub(super) resnets: &'a [ResnetBlock2D],
+    pub(super) attentions: &'a [Transformer2DModel],
+}
+
+/// Gives the layers of a block.
+macro_rules! layers_of {
+    ($($block:ty),*) => {
+        $(
+            impl $block {
+                pub(super) fn told(&self) -> Layers<'_> {
+                    Layers {
+                        resnets: &self.resnets,
+                        attentions: &self.attentions,
+                    }
+                }
+            }
+        )*
+    };
+}
+
+layers_of!(DownBlock2D, MidBlock2D, UpBlock2D);
 
 /// A level on the way down.
 #[derive(Module, Debug)]
@@ -115,10 +138,10 @@ impl DownBlock2D {
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
         for i in range {
-            x = self.resnets[i].forward(x, Some(&conditions.temb));
+            x = self.resnets[i].forward(x, Some(&conditions.shifts[i]));
             observe(format_args!("resnets.{i}"), &x);
             if let Some(attention) = self.attentions.get(i) {
-                x = conditions.attend(attention, x);
+                x = conditions.attend(i, attention, x);
                 observe(format_args!("attentions.{i}"), &x);
             }
             skips.push(x.clone());
@@ -156,11 +179,11 @@ impl MidBlock2D {
         conditions: &Conditions<'_>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        let x = self.resnets[0].forward(x, Some(&conditions.temb));
+        let x = self.resnets[0].forward(x, Some(&conditions.shifts[0]));
         observe(format_args!("resnets.0"), &x);
-        let x = conditions.attend(&self.attentions[0], x);
+        let x = conditions.attend(0, &self.attentions[0], x);
         observe(format_args!("attentions.0"), &x);
-        let x = self.resnets[1].forward(x, Some(&conditions.temb));
+        let x = self.resnets[1].forward(x, Some(&conditions.shifts[1]));
         observe(format_args!("resnets.1"), &x);
         x
     }
@@ -248,10 +271,10 @@ impl UpBlock2D {
     ) -> Tensor<4> {
         for i in range {
             let skip = skips.pop().expect("the way down left one for each resnet");
-            x = self.resnets[i].forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.temb));
+            x = self.resnets[i].forward(Tensor::cat(vec![x, skip], 1), Some(&conditions.shifts[i]));
             observe(format_args!("resnets.{i}"), &x);
             if let Some(attention) = self.attentions.get(i) {
-                x = conditions.attend(attention, x);
+                x = conditions.attend(i, attention, x);
                 observe(format_args!("attentions.{i}"), &x);
             }
         }

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, assert_shape};
 
 use super::model::Mode;
-use super::{AddedConditions, UNet2DConditionModel};
+use super::{Conditioning, UNet2DConditionModel};
 
 /// How many layers of the last block run in every pass: those that join what the first layer made and what came in.
 pub(super) const SHALLOW_LAYERS: usize = 2;
@@ -62,29 +62,20 @@ impl DeepFeatures {
 }
 
 impl UNet2DConditionModel {
-    /// As [`Self::forward_added`], and gives the deep features as well, for [`Self::forward_shallow`].
-    ///
-    /// # Shapes
-    ///
-    /// - x: `[batch, in_channels, height, width]`
-    /// - timestep: `[batch]`, or `[1]` for all; from 0 to 1000, fractions allowed, in `f32`
-    /// - context: `[batch, context_tokens, cross_attention_dim]`
-    /// - output: `[batch, out_channels, height, width]`
+    /// As [`Self::forward_conditioned`], and gives the deep features as well, for [`Self::forward_shallow`].
     ///
     /// # Panics
     ///
-    /// As [`Self::forward_added`].
+    /// As [`Self::forward_conditioned`].
     #[must_use]
     pub fn forward_keeping(
         &self,
         x: Tensor<4>,
-        timestep: Tensor<1>,
-        context: Tensor<3>,
-        added: Option<&AddedConditions>,
+        timestep: f64,
+        conditioning: &Conditioning,
     ) -> (Tensor<4>, DeepFeatures) {
         let mut kept = None;
-        let mode = Mode::Keeping(&mut kept);
-        let output = self.pass(x, timestep, context, added, &mut |_, _| (), mode);
+        let output = self.pass_at(x, timestep, conditioning, Mode::Keeping(&mut kept));
         (output, kept.expect("each such pass keeps them"))
     }
 
@@ -95,21 +86,19 @@ impl UNet2DConditionModel {
     ///
     /// # Shapes
     ///
-    /// Those of [`Self::forward_keeping`]; `deep` is of as many latents of the same size.
+    /// Those of [`Self::forward_conditioned`]; `deep` is of as many latents of the same size.
     ///
     /// # Panics
     ///
-    /// As [`Self::forward_added`], and if `deep` is of another batch or size.
+    /// As [`Self::forward_conditioned`], and if `deep` is of another batch or size.
     #[must_use]
     pub fn forward_shallow(
         &self,
         x: Tensor<4>,
-        timestep: Tensor<1>,
-        context: Tensor<3>,
-        added: Option<&AddedConditions>,
+        timestep: f64,
+        conditioning: &Conditioning,
         deep: &DeepFeatures,
     ) -> Tensor<4> {
-        let mode = Mode::Shallow(deep);
-        self.pass(x, timestep, context, added, &mut |_, _| (), mode)
+        self.pass_at(x, timestep, conditioning, Mode::Shallow(deep))
     }
 }

@@ -8,6 +8,7 @@
 
 mod addition;
 mod blocks;
+mod conditioning;
 mod config;
 mod cost;
 mod deep;
@@ -17,6 +18,7 @@ mod watch;
 
 pub use addition::{AddedConditions, Addition};
 pub use blocks::{DownBlock2D, MidBlock2D, UpBlock2D};
+pub use conditioning::Conditioning;
 pub use config::UNet2DConditionConfig;
 pub use deep::DeepFeatures;
 pub use levels::UNetLevel;

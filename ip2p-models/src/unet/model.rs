@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::fmt::Arguments;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, assert_shape};
+use burn::tensor::{DType, Device, Tensor, assert_shape};
 
 use super::addition::AddedConditions;
 use super::blocks::{Conditions, DownBlock2D, MidBlock2D, UpBlock2D};
+use super::conditioning::{Conditioning, TimeShifts};
 use super::deep::{DeepFeatures, SHALLOW_LAYERS};
 use super::{TokenAttention, UNet2DConditionConfig};
 use crate::layers::{
@@ -27,12 +28,52 @@ pub(super) enum Mode<'a> {
     Shallow(&'a DeepFeatures),
 }
 
+/// What the blocks are told in a pass.
+struct Told<'a> {
+    conditioning: &'a Conditioning,
+    shifts: &'a TimeShifts,
+    /// What looks at the attention to the context, if anything does, and at which level.
+    watch: Option<(&'a RefCell<TokenAttention>, Option<usize>)>,
+}
+
+impl<'a> Told<'a> {
+    fn down(&self, level: usize) -> Conditions<'a> {
+        Conditions {
+            shifts: &self.shifts.down[level],
+            contexts: &self.conditioning.contexts.down[level],
+            watch: self.watch_at(level),
+        }
+    }
+
+    fn mid(&self) -> Conditions<'a> {
+        Conditions {
+            shifts: &self.shifts.mid,
+            contexts: &self.conditioning.contexts.mid,
+            watch: self.watch_at(self.shifts.down.len() - 1),
+        }
+    }
+
+    /// The block of this number, counted from the lowest level.
+    fn up(&self, block: usize) -> Conditions<'a> {
+        Conditions {
+            shifts: &self.shifts.up[block],
+            contexts: &self.conditioning.contexts.up[block],
+            watch: self.watch_at(self.shifts.up.len() - 1 - block),
+        }
+    }
+
+    fn watch_at(&self, level: usize) -> Option<&'a RefCell<TokenAttention>> {
+        let (watch, watched) = self.watch?;
+        (watched == Some(level)).then_some(watch)
+    }
+}
+
 /// Predicts, from noisy latents, a timestep and a context, what the sampler is to take away.
 ///
 /// Made by [`UNet2DConditionConfig::init`].
 #[derive(Module, Debug)]
 pub struct UNet2DConditionModel {
-    conv_in: Conv2d,
+    pub(super) conv_in: Conv2d,
     #[module(skip)]
     time_proj: Timesteps,
     time_embedding: TimestepEmbedding,
@@ -40,10 +81,10 @@ pub struct UNet2DConditionModel {
     add_time_proj: Option<Timesteps>,
     /// Of what is added to the time embedding, if anything is.
     add_embedding: Option<TimestepEmbedding>,
-    down_blocks: Vec<DownBlock2D>,
-    mid_block: MidBlock2D,
+    pub(super) down_blocks: Vec<DownBlock2D>,
+    pub(super) mid_block: MidBlock2D,
     /// From the lowest level.
-    up_blocks: Vec<UpBlock2D>,
+    pub(super) up_blocks: Vec<UpBlock2D>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
 }
@@ -155,7 +196,7 @@ impl UNet2DConditionModel {
         context: Tensor<3>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        self.pass(x, timestep, context, None, observe, Mode::Plain)
+        self.forward_added_observed(x, timestep, context, None, observe)
     }
 
     /// As [`Self::forward_observed`], with what is added to the time embedding.
@@ -172,29 +213,59 @@ impl UNet2DConditionModel {
         added: Option<&AddedConditions>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
-        self.pass(x, timestep, context, added, observe, Mode::Plain)
+        let [batch, ..] = x.dims();
+        assert_shape!(context, [batch, _, _]);
+        let conditioning = self.condition(context, added);
+        let temb = self.time_embed(timestep);
+        observe(
+            format_args!("time_embedding"),
+            &temb.clone().unsqueeze_dims(&[2, 3]),
+        );
+        let shifts = conditioning.shifts_of(self, temb);
+        self.pass(x, &conditioning, &shifts, observe, Mode::Plain)
     }
 
-    /// As [`Self::forward_added`], and has a look at what the pictures attend to in their contexts.
+    /// As [`Self::forward_added`], for passes that differ in latents and time alone: what else they are told is computed
+    /// beforehand.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, channels, height, width]`, without the channels of the source's latents if `conditioning` has those; or
+    ///   the latents of an equal part of the batch, which stand for each part
+    /// - timestep: of all rows, from 0 to 1000, fractions allowed
+    /// - output: `[batch, out_channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// If a shape is another, or `conditioning` is another network's.
+    #[must_use]
+    pub fn forward_conditioned(
+        &self,
+        x: Tensor<4>,
+        timestep: f64,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        self.pass_at(x, timestep, conditioning, Mode::Plain)
+    }
+
+    /// As [`Self::forward_conditioned`], and has a look at what the pictures attend to in their contexts.
     ///
     /// Looked at are the attentions to the context where the picture has half the latents' size; where there are none, those
     /// of the largest size that has some. What is predicted is the same; the look costs a few small products.
     ///
     /// # Panics
     ///
-    /// As [`Self::forward_added`].
+    /// As [`Self::forward_conditioned`].
     #[must_use]
     pub fn forward_attended(
         &self,
         x: Tensor<4>,
-        timestep: Tensor<1>,
-        context: Tensor<3>,
-        added: Option<&AddedConditions>,
+        timestep: f64,
+        conditioning: &Conditioning,
         attention: &mut TokenAttention,
     ) -> Tensor<4> {
         let watch = RefCell::new(attention.clone());
-        let mode = Mode::Attended(&watch);
-        let output = self.pass(x, timestep, context, added, &mut |_, _| (), mode);
+        let output = self.pass_at(x, timestep, conditioning, Mode::Attended(&watch));
         *attention = watch.into_inner();
         output
     }
@@ -213,41 +284,51 @@ impl UNet2DConditionModel {
             .find(attends)
     }
 
-    pub(super) fn pass(
+    /// The type that activations have.
+    pub(super) fn inside(&self) -> DType {
+        ops::compute_dtype(&self.conv_in.weight.val())
+    }
+
+    /// The time embedding, before its SiLU: `[timesteps, time_embedding_dim]`, in `f32`.
+    pub(super) fn time_embed(&self, timesteps: Tensor<1>) -> Tensor<2> {
+        let waves = self.time_proj.forward(timesteps);
+        self.time_embedding.forward(waves)
+    }
+
+    /// A pass at one time.
+    pub(super) fn pass_at(
         &self,
         x: Tensor<4>,
-        timestep: Tensor<1>,
-        context: Tensor<3>,
-        added: Option<&AddedConditions>,
+        timestep: f64,
+        conditioning: &Conditioning,
+        mode: Mode<'_>,
+    ) -> Tensor<4> {
+        let shifts = conditioning.shifts(self, timestep);
+        self.pass(x, conditioning, &shifts, &mut |_, _| (), mode)
+    }
+
+    fn pass(
+        &self,
+        x: Tensor<4>,
+        conditioning: &Conditioning,
+        shifts: &TimeShifts,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
         mode: Mode<'_>,
     ) -> Tensor<4> {
-        let [batch, ..] = x.dims();
-        assert_shape!(context, [batch, _, _]);
         // Latents stay f32 in the sampler, whatever the network computes in.
         let outside = x.dtype();
-        let inside = ops::compute_dtype(&self.conv_in.weight.val());
-
-        let temb = self
-            .time_embedding
-            .forward(self.time_proj.forward(timestep));
-        observe(
-            format_args!("time_embedding"),
-            &temb.clone().unsqueeze_dims(&[2, 3]),
-        );
-        let temb = self.with_addition(temb, added);
-        let (temb, context) = (ops::silu(temb).cast(inside), context.cast(inside));
         let watch = match mode {
             Mode::Attended(watch) => Some((watch, self.watched_level())),
             _ => None,
         };
-        let conditions = |level| Conditions {
-            temb: temb.clone(),
-            context: context.clone(),
-            watch: watch.and_then(|(watch, watched)| (watched == Some(level)).then_some(watch)),
+        let told = Told {
+            conditioning,
+            shifts,
+            watch,
         };
 
-        let x = self.conv_in.forward(x.cast(inside));
+        let x = conditioning.enter(self, x.cast(self.inside()));
+        let [batch, ..] = x.dims();
         observe(format_args!("conv_in"), &x);
         let mut skips = vec![x.clone()];
         let deep = match mode {
@@ -255,7 +336,7 @@ impl UNet2DConditionModel {
                 let _ = self.down_blocks[0].layers(
                     0..1,
                     x,
-                    &conditions(0),
+                    &told.down(0),
                     &mut skips,
                     &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                         observe(format_args!("down_blocks.0.{layer}"), x);
@@ -263,22 +344,22 @@ impl UNet2DConditionModel {
                 );
                 deep.check(batch)
             }
-            _ => self.deep(x, &conditions, &mut skips, observe),
+            _ => self.deep(x, &told, &mut skips, observe),
         };
         if let Mode::Keeping(kept) = mode {
             *kept = Some(DeepFeatures::new(deep.clone()));
         }
-        let x = self.shallow(deep, &conditions(0), &mut skips, observe);
+        let x = self.shallow(deep, &told, &mut skips, observe);
         let x = self.conv_out.forward(self.conv_norm_out.forward_silu(x));
         observe(format_args!("conv_out"), &x);
         x.cast(outside)
     }
 
     /// From what comes out of the first convolution to what goes into the last layers of the last block.
-    fn deep<'a>(
+    fn deep(
         &self,
         mut x: Tensor<4>,
-        conditions: &impl Fn(usize) -> Conditions<'a>,
+        told: &Told<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
@@ -286,7 +367,7 @@ impl UNet2DConditionModel {
         for (i, block) in self.down_blocks.iter().enumerate() {
             x = block.forward(
                 x,
-                &conditions(i),
+                &told.down(i),
                 skips,
                 &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                     observe(format_args!("down_blocks.{i}.{layer}"), x);
@@ -295,7 +376,7 @@ impl UNet2DConditionModel {
         }
         x = self.mid_block.forward(
             x,
-            &conditions(lowest),
+            &told.mid(),
             &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                 observe(format_args!("mid_block.{layer}"), x);
             },
@@ -304,7 +385,7 @@ impl UNet2DConditionModel {
             let mut observe = |layer: Arguments<'_>, x: &Tensor<4>| {
                 observe(format_args!("up_blocks.{i}.{layer}"), x);
             };
-            let conditions = conditions(lowest - i);
+            let conditions = told.up(i);
             x = if i < lowest {
                 block.forward(x, &conditions, skips, &mut observe)
             } else {
@@ -319,7 +400,7 @@ impl UNet2DConditionModel {
     fn shallow(
         &self,
         x: Tensor<4>,
-        conditions: &Conditions<'_>,
+        told: &Told<'_>,
         skips: &mut Vec<Tensor<4>>,
         observe: &mut impl FnMut(Arguments<'_>, &Tensor<4>),
     ) -> Tensor<4> {
@@ -329,7 +410,7 @@ impl UNet2DConditionModel {
         block.layers(
             layers,
             x,
-            conditions,
+            &told.up(last),
             skips,
             &mut |layer: Arguments<'_>, x: &Tensor<4>| {
                 observe(format_args!("up_blocks.{last}.{layer}"), x);
@@ -337,12 +418,12 @@ impl UNet2DConditionModel {
         )
     }
 
-    /// The time embedding and what is added to it.
-    fn with_addition(&self, temb: Tensor<2>, added: Option<&AddedConditions>) -> Tensor<2> {
+    /// What is added to the time embedding, if the network takes anything.
+    pub(super) fn addition(&self, added: Option<&AddedConditions>) -> Option<Tensor<2>> {
         match (&self.add_embedding, &self.add_time_proj, added) {
-            (None, None, None) => temb,
+            (None, None, None) => None,
             (Some(embedding), Some(waves), Some(added)) => {
-                temb + embedding.forward(added.waves(waves))
+                Some(embedding.forward(added.waves(waves)))
             }
             (_, _, None) => panic!("the network takes what is added to the time embedding"),
             (_, _, Some(_)) => panic!("the network takes nothing beside the time"),

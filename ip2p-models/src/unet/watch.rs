@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::layers::Attention;
+use crate::layers::{Attention, KeysValues};
 
 /// How much each place of the pictures attends to chosen tokens of their contexts, as
 /// [`UNet2DConditionModel::forward_attended`](super::UNet2DConditionModel::forward_attended) sees it.
@@ -45,12 +45,12 @@ impl TokenAttention {
         &mut self,
         attention: &Attention,
         attending: &Tensor<3>,
-        context: &Tensor<3>,
+        context: &KeysValues,
         [height, width]: [usize; 2],
     ) {
         let [images, keys] = self.tokens.dims();
-        let of_images = |x: &Tensor<3>| x.clone().narrow(0, 0, images);
-        let weights = attention.weights(of_images(attending), of_images(context));
+        let attending = attending.clone().narrow(0, 0, images);
+        let weights = attention.weights(attending, &context.first(images));
         let chosen = self.tokens.clone().reshape([images, 1, 1, keys]);
         let map = (weights * chosen)
             .sum_dim(3)
