@@ -1,9 +1,12 @@
 //! What the layers of the U-Net are told, computed once for all passes that are told the same.
 
+use std::cell::RefCell;
+
 use burn::tensor::{DType, Tensor, TensorData, assert_shape};
 
 use super::blocks::Layers;
-use super::{AddedConditions, UNet2DConditionModel};
+use super::model::Mode;
+use super::{AddedConditions, TokenAttention, UNet2DConditionModel};
 use crate::layers::{TransformerContext, ops};
 
 /// What is told to each layer of each block.
@@ -74,6 +77,63 @@ impl UNet2DConditionModel {
             added,
             times: Vec::new(),
         }
+    }
+
+    /// As [`Self::forward_added`], for passes that differ in latents and time alone: what else they are told is computed
+    /// beforehand.
+    ///
+    /// # Shapes
+    ///
+    /// - x: `[batch, channels, height, width]`, without the channels of the source's latents if `conditioning` has those; or
+    ///   the latents of an equal part of the batch, which stand for each part
+    /// - timestep: of all rows, from 0 to 1000, fractions allowed
+    /// - output: `[batch, out_channels, height, width]`
+    ///
+    /// # Panics
+    ///
+    /// If a shape is another, or `conditioning` is another network's.
+    #[must_use]
+    pub fn forward_conditioned(
+        &self,
+        x: Tensor<4>,
+        timestep: f64,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        self.pass_at(x, timestep, conditioning, Mode::Plain)
+    }
+
+    /// As [`Self::forward_conditioned`], and has a look at what the pictures attend to in their contexts.
+    ///
+    /// Looked at are the attentions to the context where the picture has half the latents' size; where there are none, those
+    /// of the largest size that has some. What is predicted is the same; the look costs a few small products.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::forward_conditioned`].
+    #[must_use]
+    pub fn forward_attended(
+        &self,
+        x: Tensor<4>,
+        timestep: f64,
+        conditioning: &Conditioning,
+        attention: &mut TokenAttention,
+    ) -> Tensor<4> {
+        let watch = RefCell::new(attention.clone());
+        let output = self.pass_at(x, timestep, conditioning, Mode::Attended(&watch));
+        *attention = watch.into_inner();
+        output
+    }
+
+    /// A pass at one time.
+    pub(super) fn pass_at(
+        &self,
+        x: Tensor<4>,
+        timestep: f64,
+        conditioning: &Conditioning,
+        mode: Mode<'_>,
+    ) -> Tensor<4> {
+        let shifts = conditioning.shifts(self, timestep);
+        self.pass(x, conditioning, &shifts, &mut |_, _| (), mode)
     }
 
     /// What the convolutional blocks add where the time embedding is this, before its SiLU: `[rows, time_embedding_dim]`.
