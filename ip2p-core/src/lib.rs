@@ -12,9 +12,11 @@
 //! - [`NoiseGenerator`]: seeded noise, the same on every backend
 //! - [`SamplerKind`]: the names of the samplers
 //! - [`Fields`]: a config of a checkpoint, read field by field
+//! - [`Bytes`]: amounts of memory, as people write them
 //! - [`Precision`]: the number format of a network's weights and activations
 //! - [`WeightsName`]: what the name of a file of weights says
 
+mod bytes;
 mod curve;
 mod error;
 mod fields;
@@ -29,6 +31,7 @@ mod sampler;
 mod size;
 mod weights;
 
+pub use bytes::Bytes;
 pub use curve::ScaleCurve;
 pub use error::{Error, Result};
 pub use fields::Fields;
