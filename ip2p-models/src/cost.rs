@@ -1,4 +1,4 @@
-//! What a pass through a network costs, counted from its shape: no weights, no device.
+//! What a pass through a network costs, and how much it holds at once, counted from its shape: no weights, no device.
 //!
 //! Only products are counted, those of convolutions, linear layers and attention: nearly all of the arithmetic, and what
 //! PyTorch's `FlopCounterMode` counts too, with which the tests compare.
@@ -72,13 +72,18 @@ impl Sum for Cost {
     }
 }
 
-/// Counts a pass of `batch` pictures or sentences, layer by layer; it knows how large the picture is by now.
+/// Counts a pass of `batch` pictures or sentences, layer by layer; it knows how large the picture is by now, and what is held
+/// for later layers.
 #[derive(Debug)]
 pub(crate) struct Pass {
     batch: usize,
     /// Height and width.
     size: [usize; 2],
     cost: Cost,
+    /// Numbers that wait for later layers.
+    held: usize,
+    /// The most numbers that were there at once.
+    live: usize,
 }
 
 impl Pass {
@@ -87,11 +92,45 @@ impl Pass {
             batch,
             size,
             cost: Cost::default(),
+            held: 0,
+            live: 0,
         }
     }
 
     pub(crate) fn cost(self) -> Cost {
         self.cost
+    }
+
+    /// The most numbers that are there at once: what goes into and comes out of a layer, and what is held for later ones.
+    pub(crate) fn live(self) -> u64 {
+        self.live as u64
+    }
+
+    /// Does `layers` while a picture of so many channels, of the size that it has before, waits for what follows.
+    pub(crate) fn holding(&mut self, channels: usize, layers: impl FnOnce(&mut Self)) {
+        let numbers = self.hold(channels);
+        layers(self);
+        self.held -= numbers;
+    }
+
+    /// Holds a picture of so many channels: as many numbers, to be given to [`Self::release`].
+    pub(crate) fn hold(&mut self, channels: usize) -> usize {
+        let numbers = self.batch * self.pixels() * channels;
+        self.held += numbers;
+        numbers
+    }
+
+    pub(crate) fn release(&mut self, numbers: usize) {
+        self.held -= numbers;
+    }
+
+    /// An operation that is no product, over pixels with so many numbers that go in and come out.
+    pub(crate) fn touch(&mut self, channels: usize) {
+        self.see(self.batch * self.pixels() * channels);
+    }
+
+    fn see(&mut self, numbers: usize) {
+        self.live = self.live.max(self.held + numbers);
     }
 
     /// Height and width of the picture by now.
@@ -160,17 +199,20 @@ impl Pass {
 
     /// A [`ResnetBlock2D`](crate::layers::ResnetBlock2D).
     pub(crate) fn resnet(&mut self, [from, to]: [usize; 2], time_embed_dim: Option<usize>) {
-        self.conv([from, to], 3);
-        if let Some(width) = time_embed_dim {
-            self.linear(1, [width, to]);
-        }
-        self.conv([to, to], 3);
-        if from != to {
-            self.conv([from, to], 1);
-        }
+        self.holding(from, |pass| {
+            pass.conv([from, to], 3);
+            if let Some(width) = time_embed_dim {
+                pass.linear(1, [width, to]);
+            }
+            pass.conv([to, to], 3);
+            if from != to {
+                pass.conv([from, to], 1);
+            }
+        });
     }
 
     fn add(&mut self, macs: usize, weights: usize, activations: usize) {
+        self.see(activations);
         self.cost += Cost {
             macs: macs as u64,
             weights: weights as u64,

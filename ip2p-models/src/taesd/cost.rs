@@ -7,6 +7,16 @@ impl AutoencoderTinyConfig {
     /// What encoding `batch` pictures of this height and width costs.
     #[must_use]
     pub fn encode_cost(&self, batch: usize, size: [usize; 2]) -> Cost {
+        self.encode_pass(batch, size).cost()
+    }
+
+    /// The most numbers that encoding `batch` pictures of this height and width has in memory at once.
+    #[must_use]
+    pub fn encode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        self.encode_pass(batch, size).live()
+    }
+
+    fn encode_pass(&self, batch: usize, size: [usize; 2]) -> Pass {
         let mut pass = Pass::new(batch, size);
         let channels = self.encoder_block_out_channels[0];
         for (stage, &count) in self.num_encoder_blocks.iter().enumerate() {
@@ -17,12 +27,22 @@ impl AutoencoderTinyConfig {
             blocks(&mut pass, channels, count);
         }
         pass.conv([channels, self.latent_channels], 3);
-        pass.cost()
+        pass
     }
 
     /// What decoding `batch` latents of this height and width costs.
     #[must_use]
     pub fn decode_cost(&self, batch: usize, size: [usize; 2]) -> Cost {
+        self.decode_pass(batch, size).cost()
+    }
+
+    /// The most numbers that decoding `batch` latents of this height and width has in memory at once.
+    #[must_use]
+    pub fn decode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        self.decode_pass(batch, size).live()
+    }
+
+    fn decode_pass(&self, batch: usize, size: [usize; 2]) -> Pass {
         let mut pass = Pass::new(batch, size);
         let channels = self.decoder_block_out_channels[0];
         pass.conv([self.latent_channels, channels], 3);
@@ -32,17 +52,23 @@ impl AutoencoderTinyConfig {
             if stage == last {
                 pass.conv([channels, self.out_channels], 3);
             } else {
+                let before = pass.hold(channels);
                 pass.grow_to(pass.size().map(|side| 2 * side));
                 pass.conv([channels; 2], 3);
+                pass.release(before);
             }
         }
-        pass.cost()
+        pass
     }
 }
 
 /// Blocks of three convolutions.
 fn blocks(pass: &mut Pass, channels: usize, count: usize) {
-    for _ in 0..3 * count {
-        pass.conv([channels; 2], 3);
+    for _ in 0..count {
+        pass.holding(channels, |pass| {
+            for _ in 0..3 {
+                pass.conv([channels; 2], 3);
+            }
+        });
     }
 }

@@ -23,10 +23,40 @@ impl AutoencoderConfig {
     }
 }
 
+impl AutoencoderConfig {
+    /// The most numbers that encoding `batch` pictures of this height and width has in memory at once.
+    #[must_use]
+    pub fn encode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        match self {
+            Self::Kl(config) => config.encode_live(batch, size),
+            Self::Tiny(config) => config.encode_live(batch, size),
+        }
+    }
+
+    /// The most numbers that decoding `batch` latents of this height and width has in memory at once.
+    #[must_use]
+    pub fn decode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        match self {
+            Self::Kl(config) => config.decode_live(batch, size),
+            Self::Tiny(config) => config.decode_live(batch, size),
+        }
+    }
+}
+
 impl AutoencoderKLConfig {
     /// What encoding `batch` pictures of this height and width costs.
     #[must_use]
     pub fn encode_cost(&self, batch: usize, size: [usize; 2]) -> Cost {
+        self.encode_pass(batch, size).cost()
+    }
+
+    /// The most numbers that encoding `batch` pictures of this height and width has in memory at once.
+    #[must_use]
+    pub fn encode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        self.encode_pass(batch, size).live()
+    }
+
+    fn encode_pass(&self, batch: usize, size: [usize; 2]) -> Pass {
         let mut pass = Pass::new(batch, size);
         let mut from = self.block_out_channels[0];
         pass.conv([self.in_channels, from], 3);
@@ -44,12 +74,22 @@ impl AutoencoderKLConfig {
         if self.use_quant_conv {
             pass.conv([moments; 2], 1);
         }
-        pass.cost()
+        pass
     }
 
     /// What decoding `batch` latents of this height and width costs.
     #[must_use]
     pub fn decode_cost(&self, batch: usize, size: [usize; 2]) -> Cost {
+        self.decode_pass(batch, size).cost()
+    }
+
+    /// The most numbers that decoding `batch` latents of this height and width has in memory at once.
+    #[must_use]
+    pub fn decode_live(&self, batch: usize, size: [usize; 2]) -> u64 {
+        self.decode_pass(batch, size).live()
+    }
+
+    fn decode_pass(&self, batch: usize, size: [usize; 2]) -> Pass {
         let mut pass = Pass::new(batch, size);
         if self.use_post_quant_conv {
             pass.conv([self.latent_channels; 2], 1);
@@ -66,7 +106,7 @@ impl AutoencoderKLConfig {
             from = channels;
         }
         pass.conv([from, self.out_channels], 3);
-        pass.cost()
+        pass
     }
 
     /// The blocks at the lowest resolution.
@@ -74,7 +114,9 @@ impl AutoencoderKLConfig {
         let (channels, pixels) = (self.lowest_channels(), pass.pixels());
         pass.resnet([channels; 2], None);
         if self.mid_block_add_attention {
-            pass.attend(channels, pixels, [pixels, channels]);
+            pass.holding(channels, |pass| {
+                pass.attend(channels, pixels, [pixels, channels]);
+            });
         }
         pass.resnet([channels; 2], None);
     }
