@@ -165,6 +165,16 @@ pub fn dtype(precision: Precision) -> FloatDType {
     }
 }
 
+/// Whether the device is the CPU, so that its memory is the process's.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    if *device == Device::flex() {
+        return true;
+    }
+    let _ = device;
+    false
+}
+
 /// Whether the device computes in this precision.
 ///
 /// # Errors

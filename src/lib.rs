@@ -86,7 +86,8 @@ pub use self::chain::split_edits;
 pub use self::device::{DEVICES, check_precision, device_answers, device_by_name, dtype};
 #[doc(inline)]
 pub use self::editor::{
-    EditCost, EditRequest, Edited, Editor, Model, Prepared, Step, Steps, Timings, identify, inspect,
+    EditCost, EditRequest, Edited, Editor, MemoryEdit, MemoryPlan, MemoryUse, Model, Prepared,
+    Residency, Saving, Step, Steps, Timings, identify, inspect,
 };
 #[doc(inline)]
 pub use self::options::{BranchExecution, Compat, Detail, EditOptions, Focus, OutputSize};
@@ -97,8 +98,9 @@ pub use self::remote::lend;
 pub use self::session::{Drift, Session, Turn, TurnRequest, TurnSteps};
 pub use burn::tensor::Device;
 pub use ip2p_core::{
-    CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval, KnownProfile,
-    NoiseKind, Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep, TargetSize,
+    Bytes, CheckpointProfile, Error, FitPolicy, Guidance, GuidanceFormula, GuidanceInterval,
+    KnownProfile, NoiseKind, Precision, Result, ScaleCurve, ScaleSchedule, Size, SizeStep,
+    TargetSize,
 };
 pub use ip2p_io::{
     Checkpoint, CheckpointSummary, Component, ComponentSummary, EditRecord, Embedding,

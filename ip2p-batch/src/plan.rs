@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ip2p::region::Mask;
-use ip2p::{Compat, EditOptions, EditRecord, Error, Model, Photo, PhotoFile, Precision, Result};
+use ip2p::{
+    Compat, EditOptions, EditRecord, Error, MemoryEdit, Model, Photo, PhotoFile, Precision, Result,
+    Size,
+};
 
 use crate::batch::{Batch, Existing};
 use crate::conflict::{Standing, standing};
@@ -31,6 +34,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) job: Job,
+    /// The photo's size.
+    pub(crate) photo: Size,
     /// The place in the list, from 0.
     pub(crate) row: usize,
     /// For each variation, whether it is still to be made.
@@ -85,6 +90,19 @@ impl Plan {
         &self.failures
     }
 
+    /// What is still to be made, as [`Model::plan_memory`] asks for it: one edit for all pictures that run together.
+    pub fn memory_edits(&self) -> impl Iterator<Item = MemoryEdit<'_>> {
+        self.chunks.iter().filter_map(|chunk| {
+            let members = || chunk.members.iter();
+            let jobs = || members().map(|member| &self.jobs[member.job]);
+            let largest = jobs().max_by_key(|planned| planned.photo.pixels())?;
+            let edit = MemoryEdit::new(largest.photo, &largest.job.options)
+                .with_count(members().map(|member| member.count).sum())
+                .with_mask(jobs().any(|planned| planned.job.mask.is_some()));
+            Some(edit)
+        })
+    }
+
     /// Whether any of a chunk's pictures is still to be made.
     fn is_open(jobs: &[Planned], chunk: &Chunk) -> bool {
         let members = chunk.members.iter();
@@ -130,8 +148,13 @@ pub(crate) fn plan(batch: Batch, model: &Model, precision: Precision) -> Result<
                 let failure = Failure::new(&job.place, why.with_causes());
                 failure.with_outputs(job.outputs.clone())
             };
-            let (to_make, key) = planner.job(&job).map_err(failed)?;
-            let planned = Planned { job, row, to_make };
+            let (photo, to_make, key) = planner.job(&job).map_err(failed)?;
+            let planned = Planned {
+                job,
+                photo,
+                row,
+                to_make,
+            };
             Ok((planned, key))
         });
         match planned {
@@ -162,8 +185,8 @@ pub(crate) fn plan(batch: Batch, model: &Model, precision: Precision) -> Result<
 }
 
 impl Planner<'_> {
-    /// Which variations are still to be made, and what other jobs must have in common with this one to run with it.
-    fn job(&mut self, job: &Job) -> Result<(Vec<bool>, String)> {
+    /// The photo's size, which variations are still to be made, and what other jobs must have in common with this one to run with it.
+    fn job(&mut self, job: &Job) -> Result<(Size, Vec<bool>, String)> {
         let file = PhotoFile::open(&job.input)?;
         let (size, photo) = (file.size()?, file.sha256());
         let mask = job.mask.as_deref().map(mask_in).transpose()?;
@@ -201,9 +224,10 @@ impl Planner<'_> {
         // In diffusers' mode the pictures of a call share one generator: they are those of the job and no others.
         if job.options.compat == Compat::Diffusers {
             common.seed = job.options.seed;
-            return Ok((to_make, format!("{:?} of {}", common, job.outputs[0])));
+            let key = format!("{:?} of {}", common, job.outputs[0]);
+            return Ok((size, to_make, key));
         }
-        Ok((to_make, format!("{model_size:?} {common:?}")))
+        Ok((size, to_make, format!("{model_size:?} {common:?}")))
     }
 }
 
@@ -296,6 +320,7 @@ mod tests {
                 mask: None,
                 outputs: vec![String::new(); count],
             },
+            photo: Size::new(8, 8),
             row,
             to_make: vec![true; count],
         };

@@ -18,8 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ip2p::region::Where;
 use ip2p::{
-    Compat, Detail, FitPolicy, Focus, KnownProfile, NoiseKind, Precision, SamplerKind, ScaleCurve,
-    ScheduleKind, TargetSize,
+    Bytes, Compat, Detail, FitPolicy, Focus, KnownProfile, NoiseKind, Precision, SamplerKind,
+    ScaleCurve, ScheduleKind, TargetSize,
 };
 
 pub(crate) use bench::BenchArgs;
@@ -238,6 +238,10 @@ pub(crate) struct SharedArgs {
     /// Run the branches of guidance one after another: slower on a GPU, a third of the memory.
     #[arg(long)]
     pub(crate) low_memory: bool,
+
+    /// Keep within so much memory, such as 3GB or 2.5GiB, at the least cost that does: branches of guidance one after another, the autoencoder in tiles, weights read when they are needed; an error before anything is computed if nothing does [default: no limit]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_memory: Option<Bytes>,
 }
 
 /// `ip2p inspect`.

@@ -11,6 +11,7 @@ use ip2p_batch::{Batch, Defaults, Event, Existing, Failure, Jobs, Made, Plan, Wo
 use serde::Serialize;
 
 use crate::args::BatchArgs;
+use crate::budget::{Budget, Kept};
 use crate::device::{guarded, leave_panics_to_the_batch};
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some};
 use crate::model::{ModelChoice, open_model};
@@ -34,6 +35,8 @@ struct Report<'a> {
     device: &'a str,
     load_s: f64,
     total_s: f64,
+    /// Null without a budget.
+    memory: Option<Kept>,
     /// Null where the system does not tell.
     peak_memory_bytes: Option<u64>,
 }
@@ -66,6 +69,19 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
     spinner.finish_and_clear();
     let plan = plan?;
     tell_plan(args, &plan);
+    let budget = Budget {
+        bytes: args.shared.max_memory,
+        device: &device,
+        precision,
+        quiet: args.report.quiet,
+    };
+    // What a device is named twice for is done there at the same time.
+    let times = |name: &&str| devices.iter().filter(|other| *other == name).count();
+    let at_once = devices.iter().map(times).max().unwrap_or(1);
+    let edits = plan
+        .memory_edits()
+        .map(|edit| edit.with_beside(2).with_at_once(at_once));
+    let (model, kept) = budget.keep(model, &edits.collect::<Vec<_>>())?;
 
     let mut loading = Duration::ZERO;
     let done = if plan.to_make() == 0 {
@@ -95,6 +111,7 @@ pub(crate) fn run(args: &BatchArgs) -> Result<()> {
         device: &device,
         load_s: loading.as_secs_f64(),
         total_s: started.elapsed().as_secs_f64(),
+        memory: kept.as_ref().map(Kept::of),
         peak_memory_bytes: memory::peak_bytes(),
     };
     finish(args, &report)

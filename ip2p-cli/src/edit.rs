@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ip2p::{
-    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Model,
-    OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
+    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, MemoryEdit,
+    Model, OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
 };
 use ip2p_batch::numbered;
 use serde::Serialize;
 
 use crate::args::{EditArgs, SharedArgs};
+use crate::budget::{Budget, Kept};
 use crate::chain::{self, Link};
 use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
@@ -51,6 +52,8 @@ struct Report<'a> {
     outputs: Vec<Output<'a>>,
     device: &'a str,
     times: Times,
+    /// Null without a budget.
+    memory: Option<Kept>,
     /// Null where the system does not tell.
     peak_memory_bytes: Option<u64>,
 }
@@ -98,10 +101,25 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
         request.instruction = &link.instruction;
         model.check(&request, &link.options)?;
     }
-    request.instruction = &first.instruction;
     if job.links.len() > 1 {
         chain::check(&model, &job.links)?;
     }
+    let budget = Budget {
+        bytes: args.shared.max_memory,
+        device: &job.device,
+        precision: job.precision,
+        quiet: args.report.quiet,
+    };
+    // Edits in turn are those of a session, which holds the photo and the picture before.
+    let beside = if job.links.len() > 1 { 2 } else { 0 };
+    let edits = job.links.iter().map(|link| {
+        MemoryEdit::new(photo.size(), &link.options)
+            .with_count(job.count)
+            .with_beside(beside)
+            .with_mask(mask.is_some())
+    });
+    let (model, plan) = budget.keep(model, &edits.collect::<Vec<_>>())?;
+    request.instruction = &first.instruction;
     let editor = load(model, &job.device, job.precision, progress)?;
     let load = started.elapsed();
 
@@ -132,6 +150,7 @@ pub(crate) fn run(args: &EditArgs) -> Result<()> {
             outputs: report,
             device: &job.device,
             times,
+            memory: plan.as_ref().map(Kept::of),
             peak_memory_bytes: memory::peak_bytes(),
         },
     )

@@ -3,6 +3,7 @@
 mod args;
 mod batch;
 mod bench;
+mod budget;
 mod chain;
 mod convert;
 mod data;

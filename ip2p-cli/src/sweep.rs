@@ -8,14 +8,15 @@ use std::time::Instant;
 
 use ip2p::region::Mask;
 use ip2p::{
-    CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, Photo,
-    Prepared, Result, RgbPicture,
+    CheckpointProfile, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, MemoryEdit,
+    Photo, Prepared, Result, RgbPicture,
 };
 use ip2p_data::{Cell, sheet_of};
 use ip2p_train::pictures::{from_photo, to_photo};
 use serde::Serialize;
 
 use crate::args::SweepArgs;
+use crate::budget::{Budget, Kept};
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c};
 use crate::model::{ModelChoice, open_model};
 use crate::output::{self, default_output};
@@ -41,6 +42,8 @@ struct Report<'a> {
     /// The text encoder and the autoencoder's encoder, once for all cells.
     encode_s: f64,
     total_s: f64,
+    /// Null without a budget.
+    memory: Option<Kept>,
     /// Null where the system does not tell.
     peak_memory_bytes: Option<u64>,
 }
@@ -113,6 +116,16 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
     }
     let device = device_name(&args.shared);
     let precision = args.shared.precision.unwrap_or_default();
+    let budget = Budget {
+        bytes: args.shared.max_memory,
+        device: &device,
+        precision,
+        quiet: args.report.quiet,
+    };
+    let edit = MemoryEdit::new(photo.size(), &options)
+        .with_mask(mask.is_some())
+        .with_beside(1);
+    let (model, plan) = budget.keep(model, &[edit])?;
     let editor = load(model, &device, precision, progress)?;
     let loading = started.elapsed();
 
@@ -151,6 +164,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<()> {
         load_s: loading.as_secs_f64(),
         encode_s: encoding.as_secs_f64(),
         total_s: started.elapsed().as_secs_f64(),
+        memory: plan.as_ref().map(Kept::of),
         peak_memory_bytes: memory::peak_bytes(),
     })
 }

@@ -33,9 +33,10 @@ impl Editor {
         let before = &self.model.checkpoint;
         let after = before.with_loras(loras)?;
         let precision = self.precision;
-        let text_encoders =
-            (self.text_encoders).load_again(&self.model, &after, &self.device, precision)?;
-        let unet = after.load_again(before, self.unet.clone(), Component::Unet, precision)?;
+        let text_encoders = (self.text_encoders)
+            .changed(|text| text.load_again(&self.model, &after, &self.device, precision))?;
+        let unet = (self.unet)
+            .changed(|unet| after.load_again(before, unet.clone(), Component::Unet, precision))?;
         self.fingerprint = after.fingerprint(precision)?;
         self.text_encoders = text_encoders;
         self.unet = unet;

@@ -3,6 +3,7 @@
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, fit, from_tensor, restore};
+use ip2p_models::vae::Autoencoder;
 use ip2p_region::{carry, composite};
 
 use super::Editor;
@@ -15,6 +16,7 @@ use crate::options::{Compat, EditOptions};
 /// From latents to photos.
 pub(super) struct Decoder<'a> {
     pub(super) editor: &'a Editor,
+    pub(super) vae: Autoencoder,
     pub(super) options: &'a EditOptions,
     /// How many steps were made, for errors.
     pub(super) step: usize,
@@ -68,9 +70,9 @@ impl Decoder<'_> {
 
     /// The picture of one image's latents.
     pub(super) fn decode(&self, unscaled: Tensor<4>) -> Result<RgbPicture> {
-        let (vae, dtype) = (&self.editor.vae, dtype(self.editor.vae_precision));
+        let (vae, dtype) = (&self.vae, dtype(self.editor.vae_precision));
         let unscaled = unscaled.cast(dtype);
-        let rgb = vae.decode_with(unscaled.clone(), self.options.vae);
+        let rgb = vae.decode_with(unscaled.clone(), self.editor.model.saving.vae(self.options));
         if !is_finite(&rgb) {
             let layer = vae.first_non_finite(unscaled);
             let layer = layer.unwrap_or_else(|| "decoder".into());

@@ -31,7 +31,8 @@ impl Editor {
         options: &EditOptions,
     ) -> Result<EncodedTexts> {
         let negative = self.model.negative(options)?;
-        let encode = |prompt: &Prompt| self.text_encoders.encode(prompt, &self.device);
+        let text_encoders = self.text_encoders()?;
+        let encode = |prompt: &Prompt| text_encoders.encode(prompt, &self.device);
         let mut warnings = Vec::new();
         let mut states = Vec::new();
         for request in requests {
@@ -71,12 +72,13 @@ impl Editor {
         options: &EditOptions,
     ) -> Result<(Tensor<4>, Vec<LatentColours>)> {
         let profile = &self.model.profile;
+        let vae = self.vae()?;
         let mut all = Vec::new();
         let mut colours = Vec::new();
         for (request, view) in requests.iter().zip(views) {
             let rgb = to_tensor(&fit(&view.photo, &view.plan)?, &self.device)
                 .cast(dtype(self.vae_precision));
-            let latents = self.vae.encode_with(rgb.clone(), options.vae);
+            let latents = vae.encode_with(rgb.clone(), self.model.saving.vae(options));
             let scaled = latents.clone() * profile.scaling_factor;
             let colour = LatentColours::new(profile.family, &rgb, &scaled);
             colours.extend(vec![colour; request.variations]);

@@ -4,8 +4,10 @@ mod adapt;
 mod cost;
 mod decode;
 mod encode;
+mod held;
 mod locate;
 mod masked;
+mod memory;
 mod model;
 mod network;
 mod noise;
@@ -35,6 +37,8 @@ use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
 
 pub use cost::EditCost;
+pub use held::{Residency, Saving};
+pub use memory::{MemoryEdit, MemoryPlan, MemoryUse};
 pub use model::{Model, identify, inspect};
 pub use prepared::Prepared;
 pub use request::EditRequest;
@@ -43,6 +47,7 @@ pub use steps::{Step, Steps};
 pub(crate) use masked::fitted;
 pub(crate) use turn::Latents;
 
+use self::held::Held;
 use self::text::TextEncoders;
 use crate::options::EditOptions;
 
@@ -64,9 +69,9 @@ use crate::options::EditOptions;
 #[derive(Debug)]
 pub struct Editor {
     model: Model,
-    text_encoders: TextEncoders,
-    vae: Autoencoder,
-    unet: UNet2DConditionModel,
+    text_encoders: Held<TextEncoders>,
+    vae: Held<Autoencoder>,
+    unet: Held<UNet2DConditionModel>,
     fingerprint: String,
     device: Device,
     precision: Precision,

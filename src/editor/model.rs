@@ -14,8 +14,9 @@ use ip2p_models::vae::AutoencoderConfig;
 use ip2p_region::Mask;
 use ip2p_sched::{NoiseSchedule, SchedulerConfig};
 
+use super::held::{Held, Residency, Saving};
 use super::request::check_words;
-use super::text::{TextConfig, TextEncoders};
+use super::text::TextConfig;
 use super::view::planned;
 use super::{EditRequest, Editor};
 use crate::device::check_precision;
@@ -87,6 +88,8 @@ pub struct Model {
     /// The known model whose conventions were asked for.
     pub(super) known: Option<&'static str>,
     pub(super) size_step: SizeStep,
+    /// What its edits do for less memory.
+    pub(super) saving: Saving,
     /// Where it came from, if its folder does not say it.
     source: Option<String>,
 }
@@ -137,6 +140,7 @@ impl Model {
             scheduler,
             profile,
             checkpoint,
+            saving: Saving::default(),
             source: None,
         })
     }
@@ -330,7 +334,8 @@ impl Model {
         Settings::new(options, &self.profile)
     }
 
-    /// Loads the weights, converted to `precision`, telling `progress` how far it is.
+    /// Loads the weights, converted to `precision`, telling `progress` how far it is: those that are to stay in memory, see
+    /// [`Self::with_saving`].
     ///
     /// # Errors
     ///
@@ -344,28 +349,22 @@ impl Model {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Editor> {
         check_precision(device, precision)?;
-        let Self { checkpoint, .. } = &self;
-        let state = self.profile.text_state;
-        let text_encoders =
-            TextEncoders::load(&self.text, state, checkpoint, device, precision, progress)?;
-        let text_encoders = text_encoders.with_words(&self, device);
-        let vae = self.vae.init(device);
-        let vae_precision = match precision {
-            Precision::F16 if self.profile.upcast_vae => Precision::F32,
-            precision => precision,
-        };
-        let (vae, _) = checkpoint.load(vae, Component::Vae, vae_precision, progress)?;
-        let unet = self.unet.init(device);
-        let (unet, _) = checkpoint.load(unet, Component::Unet, precision, progress)?;
+        let residency = self.saving.residency;
+        let text_encoders = Held::new(residency == Residency::All, || {
+            self.load_text_encoders(device, precision, progress)
+        })?;
+        let rest_stays = residency < Residency::OneAtATime;
+        let vae = Held::new(rest_stays, || self.load_vae(device, precision, progress))?;
+        let unet = Held::new(rest_stays, || self.load_unet(device, precision, progress))?;
         Ok(Editor {
-            fingerprint: checkpoint.fingerprint(precision)?,
+            fingerprint: self.checkpoint.fingerprint(precision)?,
+            vae_precision: self.vae_precision(precision),
             text_encoders,
             vae,
             unet,
             model: self,
             device: device.clone(),
             precision,
-            vae_precision,
         })
     }
 }

@@ -61,14 +61,14 @@ impl Editor {
         let training = NoiseSchedule::new(&self.model.profile)?;
         let mut short_cuts = ShortCuts::new(&settings);
         let mut network = GuidedNetwork {
-            unet: &self.unet,
+            unet: &self.unet()?,
             conditions: &conditions,
             // One question, at a time of its own.
             told: &mut Told::new(Vec::new()),
             guidance: &guidance,
             schedule: &schedule,
             preconditioning: Preconditioning::new(&self.model.profile),
-            execution: settings.options.branches,
+            execution: self.model.saving.branches(&settings.options),
             dtype: dtype(self.precision),
             step: 0,
             locator: None,

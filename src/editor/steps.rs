@@ -6,6 +6,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use ip2p_core::{Error, Guidance, Result};
 use ip2p_io::{EditRecord, RgbPicture};
+use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_sched::{NoiseSchedule, Preconditioning, Run, Schedule};
 
 use super::decode::Decoder;
@@ -77,6 +78,8 @@ impl Step {
 #[derive(Debug)]
 pub struct Steps<'a> {
     pub(super) editor: &'a Editor,
+    /// None once the last step is made and it is needed no more.
+    unet: Option<UNet2DConditionModel>,
     settings: Settings,
     guidance: Guidance,
     schedule: Schedule,
@@ -160,6 +163,7 @@ impl Editor {
         let told = Told::new(steps.map(|step| schedule.timestep(step.sigma)).collect());
         Ok(Steps {
             editor: self,
+            unet: Some(self.unet()?),
             settings,
             guidance,
             schedule,
@@ -189,16 +193,17 @@ impl Iterator for Steps<'_> {
         if self.failed {
             return None;
         }
+        let unet = self.unet.as_ref()?;
         let started = Instant::now();
         self.short_cuts.begin_step(self.done);
         let mut network = GuidedNetwork {
-            unet: &self.editor.unet,
+            unet,
             conditions: &self.conditions,
             told: &mut self.told,
             guidance: &self.guidance,
             schedule: &self.schedule,
             preconditioning: Preconditioning::new(&self.editor.model.profile),
-            execution: self.settings.options.branches,
+            execution: (self.editor.model.saving).branches(&self.settings.options),
             dtype: dtype(self.editor.precision),
             step: self.first + self.done,
             locator: None,
@@ -275,9 +280,13 @@ impl Steps<'_> {
         // The photos' own latents: what the autoencoder makes of a photo that nobody edited.
         let unedited = self.conditions.image_latents.clone() / profile.image_latents_scale;
         let images = std::mem::take(&mut self.images);
+        // What the decoder does not need makes room for it.
+        self.unet = None;
+        self.told.clear();
         let mut edited = Vec::with_capacity(images.len());
         let decoder = Decoder {
             editor: self.editor,
+            vae: self.editor.vae()?,
             options: &self.settings.options,
             step: self.done,
         };

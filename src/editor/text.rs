@@ -10,6 +10,9 @@ use ip2p_models::unet::UNet2DConditionConfig;
 use super::Model;
 use super::words::Prompt;
 
+/// How many chunks a sentence that is long has.
+const LONG: usize = 4;
+
 /// What the text encoders' configs say.
 #[derive(Debug, Clone)]
 pub(super) struct TextConfig {
@@ -35,6 +38,21 @@ impl TextConfig {
     /// The longest sentence in tokens, its begin and end included.
     pub(super) fn tokens(&self) -> usize {
         self.first.max_position_embeddings
+    }
+
+    /// How many tokens the tokenizers know, together.
+    pub(super) fn vocabulary(&self) -> u64 {
+        let second = self.second.as_ref().map_or(0, |config| config.vocab_size);
+        (self.first.vocab_size + second) as u64
+    }
+
+    /// The most numbers that encoding a sentence has in memory at once: those of its chunks' layers, of which a long one has a few.
+    pub(super) fn live(&self) -> u64 {
+        let configs = [Some(&self.first), self.second.as_ref()]
+            .into_iter()
+            .flatten();
+        let widths = configs.map(|config| 6 * config.hidden_size + 2 * config.intermediate_size);
+        (LONG * self.tokens() * widths.max().unwrap_or(0)) as u64
     }
 
     /// What so many sentences cost.

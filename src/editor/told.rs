@@ -22,6 +22,11 @@ impl Told {
         }
     }
 
+    /// Forgets what was computed.
+    pub(super) fn clear(&mut self) {
+        self.of.clear();
+    }
+
     /// What the network is told of these branches as one batch.
     pub(super) fn of(
         &mut self,

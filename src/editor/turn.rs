@@ -102,6 +102,7 @@ impl Editor {
     ) -> Result<RgbPicture> {
         let decoder = Decoder {
             editor: self,
+            vae: self.vae()?,
             options,
             step: 0,
         };

@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use ip2p::{
-    Cost, Detail, EditCost, EditOptions, EditRequest, Editor, Error, OutputSize, Photo, Result,
-    RgbPicture, Size, TargetSize, Timings, device_by_name, dtype,
+    Cost, Detail, EditCost, EditOptions, EditRequest, Editor, Error, MemoryEdit, OutputSize, Photo,
+    Result, RgbPicture, Size, TargetSize, Timings, device_by_name, dtype,
 };
 
 use self::report::{Part, Report};
 use crate::args::BenchArgs;
+use crate::budget::{Budget, Kept};
 use crate::edit::{apply, device_name, load, stop_on_ctrl_c, take_some, walk};
 use crate::model::{ModelChoice, open_model};
 use crate::output::{json, write};
@@ -41,6 +42,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let name = model.profile().name.clone();
 
     let (device, precision) = (device_name(shared), shared.precision.unwrap_or_default());
+    let budget = Budget {
+        bytes: shared.max_memory,
+        device: &device,
+        precision,
+        quiet: args.report.quiet,
+    };
+    let edit = MemoryEdit::new(photo.size(), &options).with_count(count);
+    let (model, plan) = budget.keep(model, std::slice::from_ref(&edit))?;
+    let estimate = model.memory(&edit, precision, &device_by_name(&device)?)?;
     let started = Instant::now();
     let editor = load(model, &device, precision, progress)?;
     let loading = started.elapsed();
@@ -59,6 +69,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         threads: threads::count(),
         peak_gflops: peak / 1e9,
         parts: parts(&cost, loading, &runs),
+        memory: plan.as_ref().map(Kept::of),
+        estimated_memory_bytes: estimate.total(),
         peak_memory_bytes,
     };
     if args.report.json {

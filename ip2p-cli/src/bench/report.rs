@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use ip2p::Cost;
+use ip2p::{Bytes, Cost};
 use serde::Serialize;
+
+use crate::budget::Kept;
 
 /// The whole.
 #[derive(Debug, Serialize)]
@@ -19,6 +21,10 @@ pub(super) struct Report {
     /// What a large product reaches on the device in this precision, in 10⁹ operations a second.
     pub(super) peak_gflops: f64,
     pub(super) parts: Vec<Part>,
+    /// Null without a budget.
+    pub(super) memory: Option<Kept>,
+    /// What the edit is told beforehand to take.
+    pub(super) estimated_memory_bytes: Bytes,
     /// Null where the system does not tell.
     pub(super) peak_memory_bytes: Option<u64>,
 }
@@ -101,9 +107,13 @@ impl Report {
             }
             writeln!(out)?;
         }
+        let estimate = self.estimated_memory_bytes;
         match self.peak_memory_bytes {
-            Some(bytes) => writeln!(out, "\npeak memory {:.2} GB", bytes as f64 / 1e9),
-            None => Ok(()),
+            Some(bytes) => {
+                let peak = bytes as f64 / 1e9;
+                writeln!(out, "\npeak memory {peak:.2} GB, estimated {estimate}")
+            }
+            None => writeln!(out, "\nestimated memory {estimate}"),
         }
     }
 }

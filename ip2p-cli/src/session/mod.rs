@@ -9,7 +9,10 @@ mod store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ip2p::{EditOptions, Editor, Error, Photo, PhotoFile, Result, Session, Turn, TurnRequest};
+use ip2p::{
+    Bytes, EditOptions, Editor, Error, MemoryEdit, Photo, PhotoFile, Result, Session, Size, Turn,
+    TurnRequest,
+};
 use ip2p_data::{Cell, sheet_of};
 use ip2p_train::pictures::{from_photo, to_photo};
 
@@ -18,6 +21,7 @@ use self::input::Input;
 use self::settings::Settings;
 use self::store::Store;
 use crate::args::SessionArgs;
+use crate::budget::Budget;
 use crate::chain::apart;
 use crate::edit::{apply, device_name, load, new_seed, walk};
 use crate::model::{ModelChoice, open_model};
@@ -35,6 +39,7 @@ struct Desk<'a> {
     session: Session,
     store: Store,
     settings: Settings,
+    max_memory: Option<Bytes>,
     device: String,
     progress: Progress,
     quiet: bool,
@@ -108,7 +113,20 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
     )?;
     Session::check(&model, &options)?;
     let device = device_name(&args.shared);
-    let editor = load(model, &device, precision.unwrap_or_default(), progress)?;
+    let precision = precision.unwrap_or_default();
+    let size = match (&begun, &photo) {
+        (Some(session), _) => session.photo().size(),
+        (None, Some(photo)) => photo.size()?,
+        (None, None) => unreachable!("checked above"),
+    };
+    let budget = Budget {
+        bytes: args.shared.max_memory,
+        device: &device,
+        precision,
+        quiet: args.quiet,
+    };
+    let (model, _) = budget.keep(model, &[edit_of(size, &options)])?;
+    let editor = load(model, &device, precision, progress)?;
     let session = match (begun, photo) {
         (Some(session), _) => session,
         (None, Some(photo)) => Session::begin(&editor, photo, &options)?,
@@ -119,6 +137,7 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         session,
         store,
         settings: Settings::new(options),
+        max_memory: args.shared.max_memory,
         device,
         progress,
         quiet: args.quiet,
@@ -131,6 +150,11 @@ pub(crate) fn run(args: &SessionArgs) -> Result<()> {
         .map(|turn| turn.record.instruction.clone());
     let mut input = Input::new(said);
     desk.talk(&mut input)
+}
+
+/// A turn of a photo of this size, beside the photo and the picture before.
+fn edit_of(photo: Size, options: &EditOptions) -> MemoryEdit<'_> {
+    MemoryEdit::new(photo, options).with_beside(2)
 }
 
 /// # Errors
@@ -230,6 +254,7 @@ impl Desk<'_> {
             request.mask = mask.as_ref();
             let options = self.settings.options()?;
             let options = options.with_seed(seed.wrapping_add(turn as u64));
+            self.check_budget(&options)?;
             let mut steps = self.session.steps(&self.editor, request, &options)?;
             let count = steps.steps();
             walk(&mut steps, count, self.progress, &self.interrupt.stop)?;
@@ -243,6 +268,18 @@ impl Desk<'_> {
             say(&self.last())?;
         }
         Ok(())
+    }
+
+    /// Whether an edit with these options keeps within the budget, if there is one.
+    fn check_budget(&self, options: &EditOptions) -> Result<()> {
+        let budget = Budget {
+            bytes: self.max_memory,
+            device: &self.device,
+            precision: self.editor.precision(),
+            quiet: self.quiet,
+        };
+        let edit = edit_of(self.session.photo().size(), options);
+        budget.check(self.editor.model(), &edit)
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {

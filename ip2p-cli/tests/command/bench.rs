@@ -65,3 +65,14 @@ fn a_count_of_threads_that_cannot_be_is_refused_with_those_that_can() {
         1
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_an_edit_takes_is_told_beforehand() {
+    for size in ["64", "512"] {
+        let report = bench(&["--size", size, "--steps", "1"]);
+        let of = |field: &str| report[field].as_u64().unwrap();
+        let (told, peak) = (of("estimated_memory_bytes"), of("peak_memory_bytes"));
+        assert!(peak <= told, "{size}: {peak} of {told}");
+    }
+}

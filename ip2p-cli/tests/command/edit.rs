@@ -3,7 +3,7 @@
 use ip2p::{Photo, Size};
 use serde_json::Value;
 
-use crate::desk::{Desk, pixels, stdout};
+use crate::desk::{Desk, failure, pixels, stdout};
 
 #[test]
 fn an_edit_is_written_and_its_seed_printed() {
@@ -94,4 +94,35 @@ fn an_edit_is_repeated_from_its_picture() {
             "{first}"
         );
     }
+}
+
+#[test]
+fn an_edit_keeps_within_a_budget_and_says_how() {
+    let desk = Desk::new();
+    let edit = |budget: &str, more: &[&str]| {
+        let always = ["photo.png", "make it snowy", "-o", "out.png", "--seed", "1"];
+        let budget = ["--max-memory", budget];
+        desk.edit(&[&always[..], &budget, more].concat())
+    };
+    let output = edit("1 GB", &["--json"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let memory = &report["memory"];
+    assert_eq!(memory["budget_bytes"], 1_000_000_000);
+    assert_eq!(memory["choices"].as_array().unwrap().len(), 0);
+    let told = memory["estimate_bytes"].as_u64().unwrap();
+    if let Some(peak) = report["peak_memory_bytes"].as_u64() {
+        assert!(peak <= told, "{peak} of {told}");
+    }
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("within 1.00 GB: at most"), "{said}");
+
+    let (message, code) = failure(&edit("1MB", &[]));
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("max_memory must be at least"), "{message}");
+    let (message, code) = failure(&edit("plenty", &[]));
+    assert_eq!(code, 2, "{message}");
+    assert!(
+        message.contains("plenty") && message.contains("3GB"),
+        "{message}"
+    );
 }

@@ -128,6 +128,20 @@ impl Weights {
         &self.files
     }
 
+    /// How many numbers there are in all tensors, and in the largest of them.
+    #[must_use]
+    pub fn numbers(&self) -> (u64, u64) {
+        let tensors = self.tensors.values();
+        let sizes = tensors.map(|stored| stored.info.shape.iter().product::<usize>() as u64);
+        sizes.fold((0, 0), |(all, most), size| (all + size, most.max(size)))
+    }
+
+    /// How many bytes their tensors are in the files.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.tensors.values().map(|stored| stored.info.bytes).sum()
+    }
+
     /// The shape of a tensor, by the name that the file gives it.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
