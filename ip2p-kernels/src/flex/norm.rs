@@ -225,7 +225,7 @@ impl Kernel for Rows<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::dispatch_each;
+    use super::super::simd::assert_sets_agree;
     use super::*;
 
     /// One group of two channels, in place, and then its rows.
@@ -269,15 +269,6 @@ mod tests {
         let numbers: Vec<f32> = (0_u16..10_006)
             .map(|index| (f32::from(index) * 0.7).sin() * 3.0 + 5.0)
             .collect();
-        let mut results = dispatch_each(|| Both(numbers.clone())).into_iter();
-        let (_, portable) = results.next().expect("the portable one always runs");
-        for (set, result) in results {
-            for (number, portable) in result.iter().zip(&portable) {
-                assert!(
-                    (number - portable).abs() < 1e-5,
-                    "{set}: {number}, not {portable}"
-                );
-            }
-        }
+        assert_sets_agree(|| Both(numbers.clone()), 1e-5);
     }
 }

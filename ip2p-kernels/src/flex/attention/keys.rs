@@ -36,11 +36,11 @@ impl Seen {
         }
         let greatest = self.score(simd, head, block, scores);
         let mut shrink = [0.0; TILE_VECTORS * MAX_LANES];
-        self.weigh(simd, block, greatest, scores, &mut shrink);
+        self.weigh(simd, block, greatest, scores, &mut shrink, room);
         let sums = block.sums.as_mut_ptr();
         // SAFETY: `keys` rows of values are left, `weigh` has made `keys` rows of weights, and `sums` has `value_dim` rows.
         unsafe {
-            let weighed = N::weighed(simd, head, self.first_key, self.keys, scores, room);
+            let weighed = N::weighed(head, self.first_key, self.keys, scores, room);
             for_tiles!(S, head.value_dim, |first| add_values(
                 simd,
                 weighed.skip(first),
@@ -101,6 +101,7 @@ impl Seen {
         greatest: [S::Vector; TILE_VECTORS],
         scores: &mut [f32],
         shrink: &mut [f32; TILE_VECTORS * MAX_LANES],
+        room: &mut N::Room,
     ) {
         let mut totals = [simd.splat(0.0); TILE_VECTORS];
         let mut base = [simd.splat(0.0); TILE_VECTORS];
@@ -117,15 +118,7 @@ impl Seen {
                 store_at(simd, shrink, index, factor);
                 totals[index] = simd.mul(total[index], factor);
             }
-            for key in 0..self.keys {
-                let row = scores.as_mut_ptr().add(key * width::<S>());
-                let mut weights = load_row(simd, row);
-                for index in 0..TILE_VECTORS {
-                    weights[index] = simd::exp2(simd, simd.sub(weights[index], base[index]));
-                    totals[index] = simd.add(totals[index], weights[index]);
-                }
-                store_row(simd, row, weights);
-            }
+            N::weigh(simd, scores, self.keys, base, &mut totals, room);
             store_row(simd, block.total.as_mut_ptr(), totals);
         }
     }

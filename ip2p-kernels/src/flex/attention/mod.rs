@@ -7,6 +7,7 @@
 
 mod keys;
 mod number;
+mod turned;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{DType, Shape, Tensor, bf16};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use self::keys::Seen;
 use self::number::Number;
+use self::turned::{from_lanes, to_lanes};
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
 use super::tile::{Scratch, widest, width};
 use super::{Target, filled, primitive, tensor};
@@ -227,7 +229,7 @@ impl<N: Number> Kernel for Part<'_, N> {
             }
         }
         for (index, block) in blocks.iter().enumerate() {
-            self.store(width, index * width, block);
+            self.store(simd, index * width, block);
         }
     }
 }
@@ -240,14 +242,14 @@ impl<N: Number> Part<'_, N> {
         let (head, width) = (self.head, width::<S>());
         let mut queries = Scratch::new(head.dim * width);
         let unit = (head.scale * std::f64::consts::LOG2_E) as f32;
-        for lane in 0..width.min(self.count - offset) {
-            // SAFETY: one of the head's queries.
-            let query = unsafe {
-                let start = head.q.at(self.first + offset + lane);
-                std::slice::from_raw_parts(start, head.dim)
-            };
-            for (number, packed) in query.iter().zip(queries[lane..].iter_mut().step_by(width)) {
-                *packed = number * unit;
+        for lane in (0..width.min(self.count - offset)).step_by(S::LANES) {
+            let first = self.first + offset + lane;
+            let size = (S::LANES.min(self.count - offset - lane), head.dim);
+            // SAFETY: these are the head's queries, and there is a row of the tile for each of their numbers.
+            unsafe {
+                let source = (head.q.at(first), head.q.stride);
+                let target = (queries[lane..].as_mut_ptr(), width);
+                to_lanes(simd, source, size, simd.splat(unit), target);
             }
         }
         Block {
@@ -260,18 +262,20 @@ impl<N: Number> Part<'_, N> {
 
     /// Writes the block's result, a query a row.
     #[inline(always)]
-    fn store(&self, width: usize, offset: usize, block: &Block<N>) {
-        let head = self.head;
-        for lane in 0..width.min(self.count - offset) {
-            let factor = 1.0 / block.total[lane];
-            // SAFETY: one of the head's rows of output, and this task's alone.
-            let row = unsafe {
-                head.output
-                    .at((self.first + offset + lane) * head.output_stride)
-            };
-            for (index, sum) in block.sums[lane..].iter().step_by(width).enumerate() {
-                // SAFETY: the row has `value_dim` numbers.
-                unsafe { row.add(index).write(sum * factor) };
+    fn store<S: Simd>(&self, simd: S, offset: usize, block: &Block<N>) {
+        let (head, width) = (self.head, width::<S>());
+        for lane in (0..width.min(self.count - offset)).step_by(S::LANES) {
+            let first = self.first + offset + lane;
+            let size = (S::LANES.min(self.count - offset - lane), head.value_dim);
+            // SAFETY: the block has such a vector of totals, and a row of sums for each number of a value; the rows of output are the
+            // head's and this task's alone.
+            unsafe {
+                let totals = simd.load(block.total[lane..][..S::LANES].as_ptr());
+                let factors = simd.div(simd.splat(1.0), totals);
+                let source = (block.sums[lane..].as_ptr(), width);
+                let stride = head.output_stride;
+                let target = (head.output.at(first * stride), stride);
+                from_lanes(simd, source, size, factors, target);
             }
         }
     }
@@ -280,7 +284,7 @@ impl<N: Number> Part<'_, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flex::simd::dispatch_each;
+    use crate::flex::simd::assert_sets_agree;
 
     /// One head, attended to by each instruction set.
     struct Whole<'a, N> {
@@ -327,7 +331,7 @@ mod tests {
         }
     }
 
-    fn assert_sets_agree<N: Number>(tolerance: f32, of: impl Fn(f32) -> N) {
+    fn assert_sets_agree_on<N: Number>(tolerance: f32, of: impl Fn(f32) -> N) {
         let (tokens, dim) = (151, 22);
         let numbers: Vec<f32> = (0_u16..)
             .map(|index| (f32::from(index) * 0.7).sin() * 3.0)
@@ -335,32 +339,23 @@ mod tests {
             .collect();
         let (queries, rest) = numbers.split_at(tokens * dim);
         let rest: Vec<N> = rest.iter().map(|x| of(*x)).collect();
-        let mut results = dispatch_each(|| Whole {
+        let whole = || Whole {
             queries,
             numbers: &rest,
             tokens,
             dim,
-        })
-        .into_iter();
-        let (_, portable) = results.next().expect("the portable one always runs");
-        for (set, result) in results {
-            for (number, portable) in result.iter().zip(&portable) {
-                assert!(
-                    (number - portable).abs() < tolerance,
-                    "{set}: {number}, not {portable}"
-                );
-            }
-        }
+        };
+        assert_sets_agree(whole, tolerance);
     }
 
     #[test]
     fn instruction_sets_agree() {
-        assert_sets_agree(2e-5, |x| x);
+        assert_sets_agree_on(2e-5, |x| x);
     }
 
     #[test]
     fn instruction_sets_agree_on_keys_and_values_of_bf16() {
         // The weights are rounded too, and which way may hang on the last bit of a sum.
-        assert_sets_agree(2e-2, bf16::from_f32);
+        assert_sets_agree_on(2e-2, bf16::from_f32);
     }
 }

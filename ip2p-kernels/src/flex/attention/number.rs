@@ -4,9 +4,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::bf16;
 
 use super::Head;
-use crate::flex::simd::Simd;
+use crate::flex::simd::{self, Simd, TILE_VECTORS};
 use crate::flex::tile::{
-    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width, zip_rows,
+    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, store_row, width, zip_rows,
 };
 
 /// A type of keys and values.
@@ -51,18 +51,32 @@ pub(super) trait Number: Copy + Send + Sync {
         queries: &[Self::Packed],
     ) -> Self::Factors;
 
-    /// The factors of the sums of values: values, a row a number of theirs, and `weights`, a row a key.
+    /// Turns the scores of keys, a row each, into weights: 2 to the power of what each is above `base`, whose sums are added to `totals`.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer scores than those of an even number of keys.
+    fn weigh<S: Simd>(
+        simd: S,
+        scores: &mut [f32],
+        keys: usize,
+        base: [S::Vector; TILE_VECTORS],
+        totals: &mut [S::Vector; TILE_VECTORS],
+        room: &mut Self::Room,
+    );
+
+    /// The factors of the sums of values: values, a row a number of theirs, and weights, a row a key, that [`Self::weigh`] has made of
+    /// `scores`.
     ///
     /// # Safety
     ///
-    /// As for [`Self::prepare`], which must have been called for these keys.
-    unsafe fn weighed<S: Simd>(
-        simd: S,
+    /// As for [`Self::prepare`], which must have been called for these keys, and so must [`Self::weigh`].
+    unsafe fn weighed(
         head: &Head<Self>,
         first_key: usize,
         keys: usize,
-        weights: &mut [f32],
-        room: &mut Self::Room,
+        scores: &[f32],
+        room: &Self::Room,
     ) -> Self::Factors;
 }
 
@@ -101,13 +115,35 @@ impl Number for f32 {
     }
 
     #[inline(always)]
-    unsafe fn weighed<S: Simd>(
-        _: S,
+    fn weigh<S: Simd>(
+        simd: S,
+        scores: &mut [f32],
+        keys: usize,
+        base: [S::Vector; TILE_VECTORS],
+        totals: &mut [S::Vector; TILE_VECTORS],
+        (): &mut (),
+    ) {
+        for row in scores.chunks_exact_mut(width::<S>()).take(keys) {
+            // SAFETY: a row of a tile.
+            unsafe {
+                let mut weights = load_row(simd, row.as_ptr());
+                for index in 0..TILE_VECTORS {
+                    let above = simd.sub(weights[index], base[index]);
+                    weights[index] = simd::exp2(simd, above);
+                    totals[index] = simd.add(totals[index], weights[index]);
+                }
+                store_row(simd, row.as_mut_ptr(), weights);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weighed(
         head: &Head<Self>,
         first_key: usize,
         keys: usize,
-        weights: &mut [f32],
-        (): &mut (),
+        scores: &[f32],
+        (): &(),
     ) -> Plain {
         Plain {
             left: Left {
@@ -116,7 +152,7 @@ impl Number for f32 {
                 row_stride: 1,
                 term_stride: head.v.stride,
             },
-            right: weights.as_ptr(),
+            right: scores.as_ptr(),
             terms: keys,
         }
     }
@@ -200,20 +236,43 @@ impl Number for bf16 {
     }
 
     #[inline(always)]
-    unsafe fn weighed<S: Simd>(
+    fn weigh<S: Simd>(
         simd: S,
+        scores: &mut [f32],
+        keys: usize,
+        base: [S::Vector; TILE_VECTORS],
+        totals: &mut [S::Vector; TILE_VECTORS],
+        room: &mut PairRoom,
+    ) {
+        let width = width::<S>();
+        if keys % 2 == 1 {
+            scores[keys * width..][..width].fill(f32::NEG_INFINITY);
+        }
+        let pairs = scores.chunks_exact(2 * width).take(keys.div_ceil(2));
+        for (rows, target) in pairs.zip(room.weights.chunks_exact_mut(width)) {
+            // SAFETY: rows of a tile.
+            unsafe {
+                let first = load_row(simd, rows.as_ptr());
+                let second = load_row(simd, rows[width..].as_ptr());
+                for index in 0..TILE_VECTORS {
+                    let first = simd::exp2_short(simd, simd.sub(first[index], base[index]));
+                    let second = simd::exp2_short(simd, simd.sub(second[index], base[index]));
+                    totals[index] = simd.add(totals[index], simd.add(first, second));
+                    let target = target.as_mut_ptr().add(index * S::LANES);
+                    simd.store_pairs(target, simd.pair(first, second));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weighed(
         head: &Head<Self>,
         _: usize,
         keys: usize,
-        weights: &mut [f32],
-        room: &mut PairRoom,
+        _: &[f32],
+        room: &PairRoom,
     ) -> Paired {
-        let width = width::<S>();
-        if keys % 2 == 1 {
-            weights[keys * width..][..width].fill(0.0);
-        }
-        let pairs = keys.div_ceil(2);
-        pair_rows(simd, &weights[..2 * pairs * width], &mut room.weights);
         Paired {
             left: LeftPairs {
                 start: room.values.as_ptr().cast(),
@@ -221,7 +280,7 @@ impl Number for bf16 {
                 pair_stride: 2 * head.value_dim,
             },
             right: room.weights.as_ptr(),
-            pairs,
+            pairs: keys.div_ceil(2),
         }
     }
 }

@@ -16,7 +16,7 @@ mod portable;
 use avx512::{Avx512, Avx512Bf16};
 #[cfg(feature = "autodiff")]
 pub(crate) use math::silu_slope;
-pub(crate) use math::{exp2, gelu, quick_gelu, silu};
+pub(crate) use math::{exp2, exp2_short, gelu, quick_gelu, silu};
 
 use burn::tensor::bf16;
 
@@ -310,4 +310,21 @@ pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static 
         }
     }
     outputs
+}
+
+/// Asserts that a kernel gives the same numbers with each instruction set that this CPU has, up to `tolerance`.
+#[cfg(test)]
+pub(crate) fn assert_sets_agree<K: Kernel<Output = Vec<f32>>>(
+    kernel: impl Fn() -> K,
+    tolerance: f32,
+) {
+    let mut results = dispatch_each(kernel).into_iter();
+    let (_, portable) = results.next().expect("the portable one always runs");
+    assert!(portable.iter().all(|number| number.is_finite()));
+    for (set, result) in results {
+        for (number, portable) in result.iter().zip(&portable) {
+            let difference = (number - portable).abs();
+            assert!(difference < tolerance, "{set}: {number}, not {portable}");
+        }
+    }
 }
