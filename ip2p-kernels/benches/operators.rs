@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
     Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear,
-    linear_geglu, plain, silu, upsample_conv2d,
+    linear_geglu, plain, quantize, silu, upsample_conv2d,
 };
 
 /// As the command has it.
@@ -163,9 +163,11 @@ fn halves(criterion: &mut Criterion) {
         ] {
             let x = random([BATCH, tokens, from]);
             let weight = random([from, to]);
-            for dtype in [FloatDType::F32, FloatDType::BF16] {
-                let weight = weight.clone().cast(dtype);
-                let id = format!("linear {name}/{side}x{side}/{channels} channels/{dtype:?}");
+            let in_bytes = ("int8", quantize(weight.clone()));
+            let floats = [("F32", FloatDType::F32), ("BF16", FloatDType::BF16)];
+            let floats = floats.map(|(name, dtype)| (name, weight.clone().cast(dtype)));
+            for (dtype, weight) in floats.into_iter().chain([in_bytes]) {
+                let id = format!("linear {name}/{side}x{side}/{channels} channels/{dtype}");
                 criterion.bench_function(&id, |bench| {
                     bench.iter(|| linear(black_box(x.clone()), weight.clone(), None));
                 });
@@ -180,12 +182,18 @@ fn halves(criterion: &mut Criterion) {
     for (batch, side, channels) in CONVOLUTIONS {
         for kernel in [3, 1] {
             let x = random([batch, channels, side, side]);
-            let weight = random([channels, channels, kernel, kernel]).cast(FloatDType::BF16);
+            let weight = random([channels, channels, kernel, kernel]);
             let options = ConvOptions::new([1, 1], [kernel / 2, kernel / 2], [1, 1], 1);
-            let id = format!("conv2d {kernel}x{kernel}/{side}x{side}/{channels} channels/BF16");
-            criterion.bench_function(&id, |bench| {
-                bench.iter(|| conv2d(black_box(x.clone()), weight.clone(), None, options.clone()));
-            });
+            let name = format!("conv2d {kernel}x{kernel}/{side}x{side}/{channels} channels");
+            let narrow = ("BF16", weight.clone().cast(FloatDType::BF16));
+            let in_bytes = (kernel == 3).then(|| ("int8", quantize(weight)));
+            for (dtype, weight) in [narrow].into_iter().chain(in_bytes) {
+                criterion.bench_function(&format!("{name}/{dtype}"), |bench| {
+                    bench.iter(|| {
+                        conv2d(black_box(x.clone()), weight.clone(), None, options.clone())
+                    });
+                });
+            }
         }
     }
 }

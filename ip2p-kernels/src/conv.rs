@@ -12,7 +12,7 @@ use crate::plain;
 /// Two-dimensional convolution, as [`burn::tensor::module::conv2d`].
 ///
 /// The fast body takes kernels without groups and dilation; others are burn's, in `f32` where the input is narrower. With weights
-/// of `bf16` it rounds its input to that, and sums up in `f32`.
+/// of `bf16` it rounds its input to that, and sums up in `f32`; or with those of [`quantize`](crate::quantize).
 ///
 /// # Shapes
 ///
@@ -35,7 +35,7 @@ pub fn conv2d(
     if options.groups == 1
         && options.dilation == [1, 1]
         && flex::holds(&x)
-        && flex::holds(&weight)
+        && flex::holds_weight(&weight)
         && bias.as_ref().is_none_or(flex::holds)
     {
         return flex::conv2d(x, weight, bias, &options);
@@ -77,7 +77,7 @@ pub fn upsample_conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>)
     #[cfg(feature = "flex")]
     if flex::upsamples(x.dims(), weight.dims()[0])
         && flex::holds(&x)
-        && flex::holds(&weight)
+        && flex::holds_weight(&weight)
         && bias.as_ref().is_none_or(flex::holds)
     {
         return flex::upsample_conv2d(x, weight, bias);

@@ -27,7 +27,7 @@ pub mod plain;
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::attention;
 pub use conv::{conv2d, upsample_conv2d};
-pub use linear::{linear, linear_geglu};
+pub use linear::{linear, linear_geglu, pointwise, quantize, quantize_pointwise};
 pub use memory::HugePages;
 pub use norm::{Activation, group_norm, layer_norm};
 pub use peak::measured_peak;
@@ -42,7 +42,7 @@ use norm::group_length;
 #[must_use]
 pub fn compute_dtype<const D: usize>(weight: &Tensor<D>) -> DType {
     #[cfg(feature = "flex")]
-    if flex::holds(weight) {
+    if flex::holds(weight) || matches!(weight.dtype(), DType::QFloat(_)) {
         return DType::F32;
     }
     weight.dtype()

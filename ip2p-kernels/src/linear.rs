@@ -1,7 +1,5 @@
 //! Linear layers.
 
-#[cfg(feature = "flex")]
-use burn::tensor::DType;
 use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
@@ -10,7 +8,7 @@ use crate::{geglu, plain};
 
 /// `x · weight + bias` over the last axis, as [`burn::tensor::module::linear`].
 ///
-/// The fast body takes weights of `bf16`, rounds its input to that, and sums up in `f32`.
+/// The fast body takes weights of `bf16`, rounds its input to that, and sums up in `f32`; or those of [`quantize`].
 ///
 /// # Shapes
 ///
@@ -34,7 +32,7 @@ pub fn linear<const D: usize>(
         "linear of {given} numbers cannot have weights for {width}"
     );
     #[cfg(feature = "flex")]
-    if takes(&x, &weight, bias.as_ref()) {
+    if flex::multiplies(&x, &weight, bias.as_ref()) {
         return flex::linear(x, weight, bias);
     }
     plain::linear(x, weight, bias)
@@ -57,21 +55,73 @@ pub fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) ->
     #[cfg(feature = "flex")]
     if weight.dims()[1].is_multiple_of(2)
         && weight.dims()[0] == x.dims()[2]
-        && takes(&x, &weight, bias.as_ref())
+        && flex::multiplies(&x, &weight, bias.as_ref())
     {
         return flex::linear_geglu(x, weight, bias);
     }
     geglu(linear(x, weight, bias))
 }
 
-/// Whether flex has a body of its own for such a layer.
-#[cfg(feature = "flex")]
-fn takes<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) -> bool {
-    let [width, columns] = weight.dims();
-    weight.dtype() == DType::BF16
-        && width.is_multiple_of(2)
-        && width.min(columns) > 0
-        && flex::holds(x)
-        && flex::holds(weight)
-        && bias.is_none_or(flex::holds)
+/// [`linear`] with the weights of a convolution whose kernels are of one pixel.
+///
+/// # Shapes
+///
+/// - `x`: `[…, width_in]`
+/// - `weight`: `[width_out, width_in, 1, 1]`
+/// - `bias`: `[width_out]`
+/// - output: `[…, width_out]`, of the type of `x`
+///
+/// # Panics
+///
+/// If the last axis of `x` is not as long as the second of `weight`, or the kernels are larger.
+#[must_use]
+pub fn pointwise<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    assert_eq!(
+        weight.dims()[2..],
+        [1, 1],
+        "pointwise takes kernels of one pixel"
+    );
+    #[cfg(feature = "flex")]
+    if flex::multiplies_pointwise(&x, &weight, bias.as_ref()) {
+        return flex::pointwise(x, &weight, bias);
+    }
+    linear(x, weight.flatten(1, 3).transpose(), bias)
+}
+
+/// Weights in whole numbers of 8 bits, with a scale for each channel of the output, for [`linear`], and for kernels of one pixel or 3x3 in
+/// [`conv2d`](crate::conv2d) and [`upsample_conv2d`](crate::upsample_conv2d): the fast bodies round their input to such numbers too, and
+/// sum up whole numbers.
+///
+/// Only on the CPU (`flex`), and only where burn has a scheme for so many numbers; else the tensor is what it was.
+///
+/// # Shapes
+///
+/// - `weight`: `[width_in, width_out]`, `[channels_out, channels_in, 1, 1]` or `[channels_out, channels_in, 3, 3]`
+/// - output: as `weight`
+#[must_use]
+pub fn quantize<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&weight) {
+        return flex::quantize(weight);
+    }
+    weight
+}
+
+/// As [`quantize`], for [`pointwise`].
+///
+/// # Shapes
+///
+/// - `weight`: `[width_out, width_in, 1, 1]`
+/// - output: as `weight`
+#[must_use]
+pub fn quantize_pointwise<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&weight) && D == 4 && weight.dims()[2..] == [1, 1] {
+        return flex::quantize_turned(weight);
+    }
+    weight
 }

@@ -68,7 +68,11 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
     let dtype = x.dtype();
-    module::linear(x, weight.cast(dtype), bias.map(|bias| bias.cast(dtype)))
+    module::linear(
+        x,
+        weight.dequantize().cast(dtype),
+        bias.map(|bias| bias.cast(dtype)),
+    )
 }
 
 /// As [`crate::group_norm`].
@@ -138,6 +142,7 @@ pub(crate) fn in_f32<const D: usize>(
 pub(crate) fn to_f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {
         DType::F16 | DType::BF16 => x.cast(FloatDType::F32),
+        DType::QFloat(_) => x.dequantize(),
         _ => x,
     }
 }

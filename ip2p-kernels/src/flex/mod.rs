@@ -12,6 +12,7 @@ mod linear;
 mod norm;
 #[cfg(feature = "autodiff")]
 mod norm_backward;
+mod quantized;
 mod simd;
 mod tile;
 
@@ -27,8 +28,9 @@ pub(crate) use attention::attention;
 #[cfg(feature = "autodiff")]
 pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
 pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
-pub(crate) use linear::{linear, linear_geglu};
+pub(crate) use linear::{linear, linear_geglu, multiplies, multiplies_pointwise, pointwise};
 pub(crate) use norm::{group_norm, layer_norm};
+pub(crate) use quantized::{quantize, quantize_turned};
 
 /// How many numbers a task should have at least: half of a core's level-2 cache of 256 KB or more.
 const TASK: usize = 16 * 1024;
@@ -40,6 +42,13 @@ pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
     on_flex
         && autodiff == DispatchAutodiffContext::Disabled
         && matches!(x.dtype(), DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// Whether a tensor [`holds`], or is of whole numbers and on flex.
+pub(crate) fn holds_weight<const D: usize>(x: &Tensor<D>) -> bool {
+    let DispatchTensor { kind, .. } = x.clone().into_dispatch();
+    let quantized = matches!(kind, DispatchTensorKind::Flex(BackendTensor::Quantized(_)));
+    quantized || holds(x)
 }
 
 /// The flex tensor inside one that [`holds`].

@@ -163,14 +163,14 @@ pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: u
 ) -> [[S::Vector; VECTORS]; ROWS] {
     let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
     for pair in 0..pairs {
-        let mut factors = [simd.splat_pair(0); VECTORS];
+        let mut factors = [simd.splat_word(0); VECTORS];
         for (index, factor) in factors.iter_mut().enumerate() {
             // SAFETY: the caller's.
-            *factor = unsafe { simd.load_pairs(right.add(pair * right_stride + index * S::LANES)) };
+            *factor = unsafe { simd.load_words(right.add(pair * right_stride + index * S::LANES)) };
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the caller's; a pair of an odd row stride begins at an odd number.
-            let number = simd.splat_pair(unsafe {
+            let number = simd.splat_word(unsafe {
                 left.start
                     .add(row * left.row_stride + pair * left.pair_stride)
                     .cast::<u32>()
@@ -267,7 +267,7 @@ pub(crate) fn zip_rows<S: Simd>(simd: S, first: &[bf16], second: &[bf16], target
         unsafe {
             let [first, second] = [first, second].map(|row| row.as_ptr().add(at).cast());
             let pairs = simd.zip_pairs(first, second);
-            simd.store_pairs(target.as_mut_ptr().add(at), pairs);
+            simd.store_words(target.as_mut_ptr().add(at), pairs);
         }
     }
     for at in whole..target.len() {

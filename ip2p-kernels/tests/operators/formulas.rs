@@ -2,10 +2,10 @@
 
 use crate::reference::{self, error, numbers, random};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{FloatDType, Tensor, module};
+use burn::tensor::{DType, FloatDType, Tensor, module};
 use ip2p_kernels::{
     Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, linear_geglu,
-    plain, quick_gelu, silu, upsample_conv2d,
+    plain, pointwise, quantize, quantize_pointwise, quick_gelu, silu, upsample_conv2d,
 };
 use proptest::prelude::*;
 
@@ -139,7 +139,7 @@ fn group_norm_of_a_large_mean_keeps_its_digits() {
 #[test]
 fn half_inputs_are_computed_in_f32_and_rounded_once() {
     let same = |name: &str, dtype, half: Tensor<4>, whole: Tensor<4>| {
-        assert_eq!(half.dtype(), burn::tensor::DType::from(dtype), "{name}");
+        assert_eq!(half.dtype(), DType::from(dtype), "{name}");
         assert_eq!(numbers(half), numbers(whole.cast(dtype)), "{name}");
     };
     for dtype in [FloatDType::F16, FloatDType::BF16] {
@@ -280,6 +280,89 @@ fn layers_with_weights_of_bf16_multiply_rounded_numbers_and_sum_up_in_f32() {
         let x = if width == 7 { x } else { rounded(x) };
         let expected = module::linear(x, rounded(weight), Some(bias));
         assert_close("linear", &numbers(found), &numbers(expected), 2e-3);
+    }
+}
+
+/// What an operator gives is, up to `part` of its largest number, what it was to give.
+fn assert_near(name: &str, found: &[f64], expected: &[f64], part: f64) {
+    let largest = expected.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    assert_close(name, found, expected, part * largest);
+}
+
+#[test]
+fn linear_layers_of_whole_numbers_are_those_of_their_numbers() {
+    // One pass over the terms and several.
+    for width in [48, 1280] {
+        let [x, weight] = [random([3, 70, width], 1), random([1, width, 54], 2)];
+        let weight = quantize(weight.squeeze_dim::<2>(0));
+        assert!(matches!(weight.dtype(), DType::QFloat(_)));
+        let (exact, bias) = (weight.clone().dequantize(), random([54], 3));
+        let found = linear(x.clone(), weight.clone(), Some(bias.clone()));
+        assert_eq!(found.dtype(), x.dtype());
+        let expected = module::linear(x.clone(), exact, Some(bias.clone()));
+        assert_near("linear", &numbers(found.clone()), &numbers(expected), 0.01);
+        let gated = linear_geglu(x, weight, Some(bias));
+        assert_eq!(numbers(gated), numbers(geglu(found)), "{width} terms");
+    }
+}
+
+#[test]
+fn convolutions_of_whole_numbers_are_those_of_their_numbers() {
+    // Many tiles and few, too few for minimal filtering, kernels of one pixel.
+    for (size, kernel) in [([40, 60], 3), ([9, 12], 3), ([2, 3], 3), ([9, 12], 1)] {
+        let [height, width] = size;
+        let x = random([2, 128, height, width], 1);
+        let weight = quantize(random([136, 128, kernel, kernel], 2));
+        assert!(matches!(weight.dtype(), DType::QFloat(_)));
+        let (exact, bias) = (weight.clone().dequantize(), random([136], 3));
+        let options = ConvOptions::new([1; 2], [kernel / 2; 2], [1; 2], 1);
+        let found = conv2d(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            options.clone(),
+        );
+        let expected = module::conv2d(x.clone(), exact.clone(), Some(bias.clone()), options);
+        let name = format!("conv2d of {size:?}");
+        assert_near(&name, &numbers(found), &numbers(expected), 0.02);
+        if kernel == 3 {
+            let found = upsample_conv2d(x.clone(), weight, Some(bias.clone()));
+            let expected = upsample_conv2d(x, exact, Some(bias));
+            assert_near("upsample_conv2d", &numbers(found), &numbers(expected), 0.02);
+        }
+    }
+}
+
+#[test]
+fn kernels_of_one_pixel_project_tokens_in_whole_numbers_and_not() {
+    let [x, bias] = [random([2, 30, 64], 1), random([1, 1, 40], 2)];
+    let weight = random([40, 64, 1, 1], 3);
+    let bias: Tensor<1> = bias.reshape([40]);
+    for weight in [weight.clone(), quantize_pointwise(weight)] {
+        let exact = weight.clone().dequantize();
+        let found = pointwise(x.clone(), weight, Some(bias.clone()));
+        let expected = module::linear(
+            x.clone(),
+            exact.flatten::<2>(1, 3).transpose(),
+            Some(bias.clone()),
+        );
+        assert_near("pointwise", &numbers(found), &numbers(expected), 0.01);
+    }
+}
+
+#[test]
+fn weights_that_have_no_scheme_stay_what_they_are() {
+    for weight in [
+        random([7, 15, 3, 3], 1),
+        random([7, 24, 3, 3], 1),
+        random([7, 32, 5, 5], 1),
+    ] {
+        assert_eq!(
+            quantize(weight.clone()).dtype(),
+            weight.dtype(),
+            "{:?}",
+            weight.dims()
+        );
     }
 }
 

@@ -259,7 +259,7 @@ impl Number for bf16 {
                     let second = simd::exp2_short(simd, simd.sub(second[index], base[index]));
                     totals[index] = simd.add(totals[index], simd.add(first, second));
                     let target = target.as_mut_ptr().add(index * S::LANES);
-                    simd.store_pairs(target, simd.pair(first, second));
+                    simd.store_words(target, simd.pair(first, second));
                 }
             }
         }
@@ -302,7 +302,7 @@ fn pair_rows<S: Simd>(simd: S, rows: &[f32], target: &mut [u32]) {
             );
             for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
                 let pairs = simd.pair(first, second);
-                simd.store_pairs(target.as_mut_ptr().add(index * S::LANES), pairs);
+                simd.store_words(target.as_mut_ptr().add(index * S::LANES), pairs);
             }
         }
     }

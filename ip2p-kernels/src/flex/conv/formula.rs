@@ -34,3 +34,12 @@ pub(super) fn convolved(
     }
     output
 }
+
+/// A number of -1 to 1 that looks like chance: sums of those that follow a curve would nearly cancel, and show rounding alone.
+pub(super) fn number(index: usize) -> f32 {
+    let mut bits = u32::try_from(index).expect("a small test");
+    for factor in [0x7feb_352d_u32, 0x846c_a68b] {
+        bits = (bits ^ bits >> 16).wrapping_mul(factor);
+    }
+    (bits >> 8) as f32 / (1 << 23) as f32 - 1.0
+}

@@ -3,6 +3,7 @@
 //! A task takes some panels and some of the output channels. It gathers a few hundred terms of its panels and multiplies all its channels
 //! with them before it goes on to the next terms, so that what it gathers stays in the level-2 cache, and the weights pass through once.
 
+mod bytes;
 mod pairs;
 
 use super::Geometry;
@@ -22,6 +23,8 @@ pub(super) struct Part<'a, W> {
     pub(super) geometry: &'a Geometry,
     pub(super) input: &'a [f32],
     pub(super) weight: &'a [W],
+    /// What 1 stands for in each output channel of weights that are whole numbers.
+    pub(super) scales: &'a [f32],
     pub(super) bias: &'a [f32],
     pub(super) target: Target,
     pub(super) first_pixel: usize,
@@ -197,7 +200,8 @@ mod tests {
     use burn::tensor::ops::ConvOptions;
 
     use super::*;
-    use crate::flex::simd::dispatch_each;
+    use crate::flex::conv::formula::{convolved, number};
+    use crate::flex::simd::{assert_sets_agree, dispatch_each, to_byte};
 
     /// A whole convolution as one task.
     struct Whole<'a, W> {
@@ -220,6 +224,7 @@ mod tests {
                 geometry: &self.geometry,
                 input: self.input,
                 weight: self.weight,
+                scales: &[0.02; 13],
                 bias: &[0.5; 13],
                 target: Target(output.as_mut_ptr()),
                 first_pixel: 0,
@@ -232,7 +237,7 @@ mod tests {
         }
     }
 
-    fn assert_sets_agree<W>(stride: usize, padding: (usize, usize), of: impl Fn(f32) -> W)
+    fn assert_sets_agree_on<W>(stride: usize, padding: (usize, usize), of: impl Fn(f32) -> W)
     where
         for<'b> Part<'b, W>: Kernel,
     {
@@ -243,31 +248,55 @@ mod tests {
             .map(|index| (f32::from(index) * 0.7).sin())
             .collect();
         let weight: Vec<W> = numbers[..13 * 60 * 9].iter().map(|x| of(*x)).collect();
-        let mut results = dispatch_each(|| Whole {
+        let input = &numbers[..3 * 60 * 7 * 5];
+        let whole = || Whole {
             geometry,
-            input: &numbers[..3 * 60 * 7 * 5],
+            input,
             weight: &weight,
-        })
-        .into_iter();
-        let (_, portable) = results.next().expect("the portable one always runs");
-        assert!(portable.iter().all(|number| number.is_finite()));
-        for (set, result) in results {
-            for (number, portable) in result.iter().zip(&portable) {
-                let difference = (number - portable).abs();
-                assert!(difference < 1e-3, "{set}: {number}, not {portable}");
-            }
-        }
+        };
+        assert_sets_agree(whole, 1e-3);
     }
 
     #[test]
     fn instruction_sets_agree() {
-        assert_sets_agree(1, (1, 1), |x| x);
-        assert_sets_agree(2, (0, 1), |x| x);
+        assert_sets_agree_on(1, (1, 1), |x| x);
+        assert_sets_agree_on(2, (0, 1), |x| x);
     }
 
     #[test]
     fn instruction_sets_agree_on_weights_of_bf16() {
-        assert_sets_agree(1, (1, 1), bf16::from_f32);
-        assert_sets_agree(2, (0, 1), bf16::from_f32);
+        assert_sets_agree_on(1, (1, 1), bf16::from_f32);
+        assert_sets_agree_on(2, (0, 1), bf16::from_f32);
+    }
+
+    #[test]
+    fn kernels_of_one_pixel_in_bytes_are_their_formula_with_every_instruction_set() {
+        // More terms than are gathered at a time, pictures of fewer pixels than a panel, a rest of channels.
+        let geometry = Geometry::new(
+            [3, 600, 7, 5],
+            [13, 600, 1, 1],
+            &ConvOptions::new([1; 2], [0; 2], [1; 2], 1),
+        );
+        let input: Vec<f32> = (0..3 * 600 * 35).map(number).collect();
+        let weight: Vec<i8> = (0..13 * 600)
+            .map(|i| to_byte(127.0 * number(3 * i)))
+            .collect();
+        let exact: Vec<f32> = weight.iter().map(|byte| 0.02 * f32::from(*byte)).collect();
+        let expected = convolved(&geometry, &input, &exact, &[0.5; 13]);
+        let largest = expected.iter().copied().fold(0.0, f64::max);
+        let whole = || Whole {
+            geometry,
+            input: &input,
+            weight: &weight,
+        };
+        for (set, found) in dispatch_each(whole) {
+            for (found, expected) in found.iter().zip(&expected) {
+                let difference = (f64::from(*found) - expected).abs();
+                assert!(
+                    difference < 0.01 * largest,
+                    "{set}: {found}, not {expected}"
+                );
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! The terms are the input channels times the positions of the kernel; the pixels are those of all pictures in a row. The weights are
 //! read where they lie.
 
+mod bytes;
 mod cut;
 #[cfg(test)]
 mod formula;
@@ -28,7 +29,8 @@ use self::tiled::{Buffers, Tile, Tiling};
 use self::weight::Weight;
 #[cfg(feature = "autodiff")]
 pub(crate) use self::weight_gradient::conv2d_weight_backward;
-use self::winograd::{Doubled, Single};
+use self::winograd::{Doubled, Filters, Numbers, Single};
+use super::quantized::Quantized;
 use super::simd::{Kernel, dispatch};
 use super::tile::widest;
 use super::{Target, contiguous, filled, primitive, tensor, weights};
@@ -76,6 +78,32 @@ fn computed(
     bias: Option<Tensor<1>>,
 ) -> Tensor<4> {
     let bias = bias.map_or_else(|| vec![0.0; geometry.channels_out], weights);
+    if let Some(kernels) = Quantized::pixels(&weight).filter(|_| geometry.in_bytes()) {
+        return in_f32(x, |x| {
+            let x = contiguous(primitive(x));
+            let (input, scales) = (x.storage::<f32>(), &kernels.scales);
+            // SAFETY: each pixel of each channel is in one task.
+            tensor(unsafe {
+                filled(geometry.layout(), |target| {
+                    geometry.convolve_panels(input, kernels.bytes(), scales, &bias, target);
+                })
+            })
+        });
+    }
+    if let Some(kernels) = Quantized::kernels(&weight) {
+        return in_f32(x, |x| {
+            let x = contiguous(primitive(x));
+            tensor(if winograd::fits(geometry) {
+                let filters = Filters {
+                    weight: kernels.bytes(),
+                    scales: &kernels.scales,
+                };
+                geometry.filter(&x, filters, &bias)
+            } else {
+                geometry.convolve(&x, &kernels.to_bf16(), &bias)
+            })
+        });
+    }
     let in_pairs = weight.dtype() == DType::BF16 && geometry.terms().is_multiple_of(2);
     let weight = contiguous(primitive(if in_pairs { weight } else { to_f32(weight) }));
     in_f32(x, |x| {
@@ -172,6 +200,11 @@ impl Geometry {
         self.batch * self.plane()
     }
 
+    /// Whether kernels of one pixel can be multiplied in bytes.
+    fn in_bytes(&self) -> bool {
+        self.positions() == 1 && self.terms().is_multiple_of(4)
+    }
+
     fn convolve<'a, W: Weight>(
         &'a self,
         x: &'a FlexTensor,
@@ -181,28 +214,48 @@ impl Geometry {
     where
         Part<'a, W>: Kernel<Output = ()>,
     {
-        let filtered = winograd::fits(self);
-        assert!(
-            filtered || !self.doubled,
-            "only filtering doubles a picture"
-        );
-        let [height, width] = self.output;
-        let shape = Shape::from([self.batch, self.channels_out, height, width]);
+        if winograd::fits(self) {
+            let scales = &[];
+            return self.filter(x, Filters { weight, scales }, bias);
+        }
+        assert!(!self.doubled, "only filtering doubles a picture");
         let input = x.storage::<f32>();
         // SAFETY: each pixel of each channel is in one task.
         unsafe {
-            filled(Layout::contiguous(shape), |target| {
-                if filtered && self.doubled {
-                    winograd::convolve::<Doubled, W>(self, input, weight, bias, target);
-                } else if filtered {
-                    winograd::convolve::<Single, W>(self, input, weight, bias, target);
-                } else if let Some(tiling) = Tiling::new::<W>(self) {
+            filled(self.layout(), |target| {
+                if let Some(tiling) = Tiling::new::<W>(self) {
                     self.convolve_tiles(&tiling, input, weight, bias, target);
                 } else {
-                    self.convolve_panels(input, weight, bias, target);
+                    self.convolve_panels(input, weight, &[], bias, target);
                 }
             })
         }
+    }
+
+    /// Convolves by minimal filtering.
+    fn filter<N: Numbers>(
+        &self,
+        x: &FlexTensor,
+        filters: Filters<'_, N>,
+        bias: &[f32],
+    ) -> FlexTensor {
+        let input = x.storage::<f32>();
+        // SAFETY: each pixel of each channel is in one task.
+        unsafe {
+            filled(self.layout(), |target| {
+                if self.doubled {
+                    winograd::convolve::<Doubled, N>(self, input, filters, bias, target);
+                } else {
+                    winograd::convolve::<Single, N>(self, input, filters, bias, target);
+                }
+            })
+        }
+    }
+
+    /// Of the output.
+    fn layout(&self) -> Layout {
+        let [height, width] = self.output;
+        Layout::contiguous(Shape::from([self.batch, self.channels_out, height, width]))
     }
 
     /// Convolves tiles of the pictures, in parallel.
@@ -240,6 +293,7 @@ impl Geometry {
         &'a self,
         input: &'a [f32],
         weight: &'a [W],
+        scales: &'a [f32],
         bias: &'a [f32],
         target: Target,
     ) where
@@ -253,6 +307,7 @@ impl Geometry {
                 geometry: self,
                 input,
                 weight,
+                scales,
                 bias,
                 target,
                 first_pixel: part * step,

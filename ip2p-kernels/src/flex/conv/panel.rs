@@ -99,7 +99,7 @@ impl Panel {
             for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
                 let pairs = simd.pair(first, second);
                 // SAFETY: a row is as wide.
-                unsafe { simd.store_pairs(row.as_mut_ptr().add(index * S::LANES), pairs) };
+                unsafe { simd.store_words(row.as_mut_ptr().add(index * S::LANES), pairs) };
             }
         }
     }

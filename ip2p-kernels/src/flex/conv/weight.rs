@@ -166,7 +166,7 @@ impl Weight for bf16 {
     #[inline(always)]
     unsafe fn store_words<S: Simd>(simd: S, [first, second]: [S::Vector; 2], target: *mut u32) {
         // SAFETY: the caller's.
-        unsafe { simd.store_pairs(target, simd.pair(first, second)) };
+        unsafe { simd.store_words(target, simd.pair(first, second)) };
     }
 
     #[inline(always)]
@@ -196,7 +196,7 @@ impl Weight for bf16 {
                         let first = weight.as_ptr().add(place + at).cast();
                         let second = weight.as_ptr().add(place + positions + at).cast();
                         let pairs = simd.zip_pairs(first, second);
-                        simd.store_pairs(target.as_mut_ptr().add(at), pairs);
+                        simd.store_words(target.as_mut_ptr().add(at), pairs);
                     }
                 }
             }
@@ -214,14 +214,14 @@ impl Weight for bf16 {
         right: *const u32,
         sums: &mut [[S::Vector; VECTORS]; ROWS],
     ) {
-        let mut factors = [simd.splat_pair(0); VECTORS];
+        let mut factors = [simd.splat_word(0); VECTORS];
         for (index, factor) in factors.iter_mut().enumerate() {
             // SAFETY: the caller's.
-            *factor = unsafe { simd.load_pairs(right.add(index * S::LANES)) };
+            *factor = unsafe { simd.load_words(right.add(index * S::LANES)) };
         }
         for (sums, left) in sums.iter_mut().zip(left) {
             // SAFETY: the caller's.
-            let pair = simd.splat_pair(unsafe { *left });
+            let pair = simd.splat_word(unsafe { *left });
             for (sum, factor) in sums.iter_mut().zip(factors) {
                 *sum = simd.dot(pair, factor, *sum);
             }

@@ -13,6 +13,7 @@ mod algorithm;
 mod at_once;
 mod block;
 mod kernels;
+mod numbers;
 mod panel;
 mod place;
 mod product;
@@ -26,6 +27,7 @@ pub(super) use self::algorithm::{Algorithm, Doubled, Single};
 use self::at_once::AtOnce;
 use self::block::Block;
 use self::kernels::{Kernels, Layout, transformed};
+pub(super) use self::numbers::Numbers;
 use self::tiles::Tiles;
 use super::weight::Weight;
 use super::{Geometry, Split};
@@ -45,6 +47,24 @@ const FEW: usize = 512;
 const CHANNELS: usize = 16;
 const CHANNELS_OF_FEW: usize = 128;
 
+/// The kernels of a convolution, and what 1 stands for in those of each output channel if they are whole numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Filters<'a, N> {
+    pub(super) weight: &'a [N],
+    pub(super) scales: &'a [f32],
+}
+
+impl<N> Filters<'_, N> {
+    /// Those of a group of output channels.
+    fn group(&self, index: usize, channels_in: usize) -> Self {
+        let numbers = GROUP * channels_in * 9;
+        Self {
+            weight: &self.weight[index * numbers..][..numbers],
+            scales: self.scales.get(index * GROUP..).unwrap_or_default(),
+        }
+    }
+}
+
 /// Whether a convolution can be made so, and is faster for it.
 pub(super) fn fits(geometry: &Geometry) -> bool {
     let tiles = tiles::count(geometry);
@@ -62,37 +82,37 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
 }
 
 /// Convolves the pictures, in parallel.
-pub(super) fn convolve<A: Algorithm, W: Weight>(
+pub(super) fn convolve<A: Algorithm, N: Numbers>(
     geometry: &Geometry,
     input: &[f32],
-    weight: &[W],
+    filters: Filters<'_, N>,
     bias: &[f32],
     target: Target,
 ) {
     if tiles::count(geometry) > FEW {
-        convolve_blocks::<A, W>(geometry, input, weight, bias, target);
+        convolve_blocks::<A, N>(geometry, input, filters, bias, target);
     } else {
-        convolve_at_once::<A, W>(geometry, input, weight, bias, target);
+        convolve_at_once::<A, N>(geometry, input, filters, bias, target);
     }
 }
 
 /// Convolves blocks of tiles, in parallel.
-fn convolve_blocks<A: Algorithm, W: Weight>(
+fn convolve_blocks<A: Algorithm, N: Numbers>(
     geometry: &Geometry,
     input: &[f32],
-    weight: &[W],
+    filters: Filters<'_, N>,
     bias: &[f32],
     target: Target,
 ) {
-    let layout = Layout::new::<A, W>(geometry.channels_in);
-    let words = transformed::<A, W>(weight, layout, |group| dispatch(group));
+    let layout = Layout::new::<A, N>(geometry.channels_in);
+    let words = transformed::<A, N>(filters, layout, |group| dispatch(group));
     let tiles = Tiles::in_blocks(geometry);
     let split = Split::new(tiles.blocks(), geometry.channels_out);
     (0..split.tasks()).into_par_iter().for_each_init(
-        || block::Buffers::new::<A, W>(geometry, &tiles),
+        || block::Buffers::new::<A, N>(geometry, &tiles),
         |buffers, task| {
             let (index, channels) = split.part(task);
-            dispatch(Block::<A, W> {
+            dispatch(Block::<A, N> {
                 geometry,
                 tiles: &tiles,
                 buffers,
@@ -112,22 +132,23 @@ fn convolve_blocks<A: Algorithm, W: Weight>(
 }
 
 /// Convolves all tiles with a few channels at a time, in parallel.
-fn convolve_at_once<A: Algorithm, W: Weight>(
+fn convolve_at_once<A: Algorithm, N: Numbers>(
     geometry: &Geometry,
     input: &[f32],
-    weight: &[W],
+    filters: Filters<'_, N>,
     bias: &[f32],
     target: Target,
 ) {
-    let mut whole = AtOnce::<A, W>::new(geometry);
+    let mut whole = AtOnce::<A, N>::new(geometry);
     whole.see(input, |part| dispatch(part));
+    whole.settle(|product| dispatch(product));
     (0..whole.tasks()).into_par_iter().for_each_init(
         || whole.buffers(),
         |buffers, task| {
             dispatch(at_once::Channels {
                 whole: &whole,
                 buffers,
-                weight,
+                filters,
                 bias,
                 target,
                 range: whole.channels(task),

@@ -1,98 +1,168 @@
-//! Linear layers with weights of `bf16`, summed up in `f32`: two terms at a time.
+//! Linear layers with weights of `bf16`, summed up in `f32` two terms at a time, or of whole numbers of 8 bits, four at a time.
 //!
 //! A task takes some of the rows of the input and some of the columns of the output. It rounds terms of its rows, and for a tile's width
-//! of columns at a time pairs the same terms of the weights, which then fit the level-1 cache while all its rows are
+//! of columns at a time puts the same terms of the weights side by side, which then fit the level-1 cache while all its rows are
 //! multiplied with them.
 
 mod gated;
+mod numbers;
 mod panel;
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Shape, Tensor, bf16};
+use burn::tensor::{DType, Shape, Tensor, bf16};
 use rayon::prelude::*;
 
-pub(crate) use self::gated::linear_geglu;
+use self::gated::Gated;
+use self::numbers::{Numbers, ONE_PASS};
 use self::panel::{Panel, Rounded};
+use super::quantized::Quantized;
 use super::simd::{Kernel, Simd, dispatch};
 use super::tile::{Scratch, widest, width};
-use super::{Target, contiguous, filled, primitive, tensor, weights};
+use super::{Target, contiguous, filled, holds, primitive, tensor, weights};
 use crate::plain::in_f32;
 
-/// How many pairs of terms are multiplied at a time: 24 KB of a tile's width of columns with 512-bit vectors.
-const PAIRS: usize = 128;
-
-/// Up to how many pairs are multiplied at once, since every pass over the sums reads and writes them: 30 KB, nearly a level-1 cache.
-const ONE_PASS: usize = 160;
-
-/// The most rows of a task: as many terms of them take 240 KB.
+/// The most rows of a task: as many words of them take 240 KB.
 const ROWS: usize = 384;
 
 /// How many tasks there should be for each thread, so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 8;
 
-/// `x · weight + bias` over the last axis, for a weight of `bf16` with an even number of rows.
+/// Whether [`linear`] and [`linear_geglu`] have a body for such a layer.
+pub(crate) fn multiplies<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<2>,
+    bias: Option<&Tensor<1>>,
+) -> bool {
+    let [terms, columns] = weight.dims();
+    let word = match weight.dtype() {
+        DType::BF16 if holds(weight) => <bf16 as Numbers>::WORD,
+        DType::QFloat(_) if Quantized::matrix(weight).is_some() => <i8 as Numbers>::WORD,
+        _ => return false,
+    };
+    terms.is_multiple_of(word) && terms.min(columns) > 0 && holds(x) && bias.is_none_or(holds)
+}
+
+/// `x · weight + bias` over the last axis, where it [`multiplies`].
 pub(crate) fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    with_product(x, weight, bias, |product, shape| {
-        product.in_parts(shape, ROWS, |target, [first_row, rows], columns| {
-            dispatch(Part {
-                product,
-                target,
-                first_row,
-                rows,
-                first_column: columns[0],
-                columns: columns[1],
-            });
-        })
-    })
+    output(x, weight, bias, false)
 }
 
-/// Calls `compute` with the factors of a layer and the shape of its output.
-fn with_product<const D: usize>(
+/// As [`crate::linear_geglu`], where it [`multiplies`].
+pub(crate) fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    output(x, weight, bias, true)
+}
+
+/// Whether [`pointwise`] has a body for such a layer.
+pub(crate) fn multiplies_pointwise<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Tensor<4>,
+    bias: Option<&Tensor<1>>,
+) -> bool {
+    let width = weight.dims()[1];
+    x.dims()[D - 1] == width
+        && width.is_multiple_of(<i8 as Numbers>::WORD)
+        && holds(x)
+        && bias.is_none_or(holds)
+        && Quantized::pointwise(weight).is_some()
+}
+
+/// As [`crate::pointwise`], where it [`multiplies_pointwise`].
+pub(crate) fn pointwise<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let [columns, terms, ..] = weight.dims();
+    let bias = bias.map_or_else(|| vec![0.0; columns], weights);
+    let matrix = Quantized::pointwise(weight).expect("the caller has seen that it is one");
+    product(
+        x,
+        matrix.bytes(),
+        &matrix.scales,
+        &bias,
+        [terms, columns],
+        false,
+    )
+}
+
+fn output<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
-    compute: impl FnOnce(&Product<'_>, [usize; D]) -> FlexTensor,
+    gated: bool,
 ) -> Tensor<D> {
-    let [terms, columns] = weight.dims();
-    let bias = bias.map_or_else(|| vec![0.0; columns], weights);
+    let size = weight.dims();
+    let bias = bias.map_or_else(|| vec![0.0; size[1]], weights);
+    if let Some(matrix) = Quantized::matrix(&weight) {
+        return product(x, matrix.bytes(), &matrix.scales, &bias, size, gated);
+    }
     let weight = contiguous(primitive(weight));
+    product(x, weight.storage::<bf16>(), &[], &bias, size, gated)
+}
+
+fn product<N: Numbers, const D: usize>(
+    x: Tensor<D>,
+    weight: &[N],
+    scales: &[f32],
+    bias: &[f32],
+    [terms, columns]: [usize; 2],
+    gated: bool,
+) -> Tensor<D> {
     in_f32(x, |x| {
         let mut shape = x.dims();
-        shape[D - 1] = columns;
+        shape[D - 1] = if gated { columns / 2 } else { columns };
         let x = contiguous(primitive(x));
         let product = Product {
             input: x.storage::<f32>(),
-            weight: weight.storage::<bf16>(),
-            bias: &bias,
+            weight,
+            scales,
+            bias,
             rows: shape[..D - 1].iter().product(),
             terms,
             columns,
         };
-        tensor(compute(&product, shape))
+        tensor(if gated {
+            let rows = gated::rows(terms);
+            product.in_parts(shape, rows, |part| dispatch(Gated(part)))
+        } else {
+            product.in_parts(shape, ROWS, |part| dispatch(Plain(part)))
+        })
     })
 }
 
 /// The factors, `[rows, terms] · [terms, columns]`.
-struct Product<'a> {
+struct Product<'a, N> {
     input: &'a [f32],
-    weight: &'a [bf16],
+    weight: &'a [N],
+    /// What 1 stands for in each column of weights that are whole numbers.
+    scales: &'a [f32],
     bias: &'a [f32],
     rows: usize,
     terms: usize,
     columns: usize,
 }
 
-impl Product<'_> {
-    /// A tensor of `shape`, of which `part` fills some rows and some columns, in parallel: the first of each and how many.
+/// Some rows of some columns of the output.
+struct Part<'a, N> {
+    product: &'a Product<'a, N>,
+    target: Target,
+    first_row: usize,
+    rows: usize,
+    first_column: usize,
+    columns: usize,
+}
+
+impl<N: Numbers> Product<'_, N> {
+    /// A tensor of `shape`, whose parts `fill` fills in parallel.
     fn in_parts<const D: usize>(
         &self,
         shape: [usize; D],
         most_rows: usize,
-        part: impl Fn(Target, [usize; 2], [usize; 2]) + Sync,
+        fill: impl Fn(Part<'_, N>) + Sync,
     ) -> FlexTensor {
         let (all_columns, step) = (shape[D - 1], widest());
         let blocks = self.rows.div_ceil(most_rows);
@@ -109,74 +179,67 @@ impl Product<'_> {
                 (0..blocks * splits).into_par_iter().for_each(|task| {
                     let first_row = task / splits * most_rows;
                     let first_column = task % splits * columns;
-                    part(
+                    fill(Part {
+                        product: self,
                         target,
-                        [first_row, most_rows.min(self.rows - first_row)],
-                        [first_column, columns.min(all_columns - first_column)],
-                    );
+                        first_row,
+                        rows: most_rows.min(self.rows - first_row),
+                        first_column,
+                        columns: columns.min(all_columns - first_column),
+                    });
                 });
             })
         }
     }
 }
 
-/// Some rows of some columns.
-struct Part<'a> {
-    product: &'a Product<'a>,
-    target: Target,
-    first_row: usize,
-    rows: usize,
-    first_column: usize,
-    columns: usize,
-}
+/// A part of an output that is the product itself.
+struct Plain<'a, N>(Part<'a, N>);
 
-impl Kernel for Part<'_> {
+impl<N: Numbers> Kernel for Plain<'_, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { product, .. } = self;
-        let width = width::<S>();
-        let mut rounded = Rounded::new(self.rows, ONE_PASS);
-        let mut paired = Scratch::<u32>::new(ONE_PASS * width);
-        let most = passes(product.terms);
-        for first_term in (0..product.terms).step_by(2 * most) {
-            let pairs = most.min((product.terms - first_term) / 2);
-            rounded.fill(simd, product, self.first_row, [first_term, pairs]);
-            for offset in (0..self.columns).step_by(width) {
-                let column = self.first_column + offset;
+        let Self(part) = self;
+        let (product, width) = (part.product, width::<S>());
+        let mut rounded = Rounded::new(part.rows, ONE_PASS);
+        let mut joined = Scratch::<u32>::new(ONE_PASS * width);
+        for [first_term, words] in passes::<N>(product.terms) {
+            rounded.fill(simd, product, part.first_row, [first_term, words]);
+            for offset in (0..part.columns).step_by(width) {
+                let column = part.first_column + offset;
                 let panel = Panel {
                     product,
                     // SAFETY: within the output.
                     target: Target(unsafe {
-                        self.target.at(self.first_row * product.columns + column)
+                        part.target.at(part.first_row * product.columns + column)
                     }),
                     stride: product.columns,
                     column,
-                    columns: width.min(self.columns - offset),
+                    columns: width.min(part.columns - offset),
                     first_term,
-                    pairs,
-                    next: if offset + width < self.columns {
+                    words,
+                    next: if offset + width < part.columns {
                         [first_term, column + width]
                     } else {
-                        [first_term + 2 * most, self.first_column]
+                        [first_term + N::WORD * words, part.first_column]
                     },
                 };
-                panel.pair(simd, &mut paired);
+                panel.join(simd, &mut joined);
                 // SAFETY: the output has these rows and columns, and they are this task's alone.
-                unsafe { panel.multiply(simd, &rounded, 0, &paired) };
+                unsafe { panel.multiply(simd, &rounded, &joined) };
             }
         }
     }
 }
 
-/// How many pairs of `terms` are multiplied at a time.
-fn passes(terms: usize) -> usize {
-    if terms <= 2 * ONE_PASS {
-        ONE_PASS
-    } else {
-        PAIRS
-    }
+/// The terms that are multiplied at a time: the first, and how many words.
+fn passes<N: Numbers>(terms: usize) -> impl Iterator<Item = [usize; 2]> {
+    let all = terms / N::WORD;
+    let most = N::words(all);
+    let firsts = (0..all).step_by(most);
+    firsts.map(move |first| [first * N::WORD, most.min(all - first)])
 }
 
 #[cfg(test)]

@@ -1,149 +1,125 @@
-//! A tile's width of columns: the weights in pairs, and the sums.
+//! A tile's width of columns: the weights in words, and the sums.
 
-use burn::tensor::bf16;
-
+use super::numbers::Numbers;
 use super::{Product, Target};
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS};
-use crate::flex::tile::{LeftPairs, Scratch, for_tiles, multiply_pairs, width, zip_rows};
+use crate::flex::tile::{Scratch, for_tiles, width};
 
-/// Terms of some rows of the input in `bf16`.
-pub(super) struct Rounded {
-    pairs: Scratch<u32>,
-    rows: usize,
+/// Terms of some rows of the input, rounded to what the weights are.
+pub(super) struct Rounded<N: Numbers> {
+    words: Scratch<u32>,
+    rows: Vec<N::Row>,
     /// From a row to the next.
     stride: usize,
 }
 
-impl Rounded {
-    /// Room for so many rows, of so many pairs of terms.
-    pub(super) fn new(rows: usize, pairs: usize) -> Self {
+impl<N: Numbers> Rounded<N> {
+    /// Room for so many rows, of so many words of terms.
+    pub(super) fn new(rows: usize, words: usize) -> Self {
         // A few more: at a power of two the rows would drive each other out of the cache.
-        let stride = pairs.next_multiple_of(MAX_LANES) + MAX_LANES;
+        let stride = words.next_multiple_of(MAX_LANES) + MAX_LANES;
         Self {
-            pairs: Scratch::new(rows * stride),
-            rows,
+            words: Scratch::new(rows * stride),
+            rows: vec![N::Row::default(); rows],
             stride,
         }
     }
 
-    /// Rounds `pairs` pairs of terms from `first_term` on of the rows from `first_row` on.
+    /// Rounds the terms of `words` words from `first_term` on of the rows from `first_row` on.
     #[inline(always)]
     pub(super) fn fill<S: Simd>(
         &mut self,
         simd: S,
-        product: &Product<'_>,
+        product: &Product<'_, N>,
         first_row: usize,
-        [first_term, pairs]: [usize; 2],
+        [first_term, words]: [usize; 2],
     ) {
         let rows = product.input[first_row * product.terms..].chunks(product.terms);
-        for (row, target) in rows.zip(self.pairs.chunks_exact_mut(self.stride)) {
-            let (row, target) = (&row[first_term..][..2 * pairs], &mut target[..pairs]);
-            let whole = row.len() - row.len() % S::LANES;
-            for at in (0..whole).step_by(S::LANES) {
-                // SAFETY: a pair is two numbers of `bf16`, and there are as many numbers as in the row.
-                unsafe {
-                    let target = target.as_mut_ptr().cast::<bf16>();
-                    simd.narrow(row.as_ptr().add(at), target.add(at));
-                }
-            }
-            let rest = row[whole..].as_chunks::<2>().0;
-            for (pair, rest) in target[whole / 2..].iter_mut().zip(rest) {
-                let [first, second] = rest.map(|x| u32::from(bf16::from_f32(x).to_bits()));
-                *pair = first | second << 16;
-            }
+        let targets = self.words.chunks_exact_mut(self.stride);
+        for ((row, target), of) in rows.zip(targets).zip(&mut self.rows) {
+            let row = &row[first_term..][..N::WORD * words];
+            *of = N::round(simd, row, &mut target[..words]);
         }
     }
 }
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// A tile's width of columns that the products of some terms are added to.
-pub(super) struct Panel<'a> {
-    pub(super) product: &'a Product<'a>,
+pub(super) struct Panel<'a, N> {
+    pub(super) product: &'a Product<'a, N>,
     /// The first row of the sums, from the first of the columns on, and the distance to the next.
     pub(super) target: Target,
     pub(super) stride: usize,
     /// The first of the columns of the weights, and how many.
     pub(super) column: usize,
     pub(super) columns: usize,
-    /// The first of the terms, with which the sums begin, and how many pairs.
+    /// The first of the terms, with which the sums begin, and how many words of them.
     pub(super) first_term: usize,
-    pub(super) pairs: usize,
-    /// The weights that are paired next: the first term, and the first column.
+    pub(super) words: usize,
+    /// The weights that are wanted next: the first term, and the first column.
     pub(super) next: [usize; 2],
 }
 
-impl Panel<'_> {
-    /// Fetches the part of the next weights that falls to `count` rows of `rows`, from `row` on: to pair them then waits for nothing.
+impl<N: Numbers> Panel<'_, N> {
+    /// Fetches the part of the next weights that falls to `count` rows of `rows`, from `row` on: to make words of them then waits for nothing.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, simd: S, row: usize, count: usize, rows: usize) {
         let [term, column] = self.next;
         let columns = self.product.columns;
-        let terms = 2 * self.pairs;
+        let terms = N::WORD * self.words;
         let start = self.product.weight.as_ptr();
         for at in terms * row / rows..terms * (row + count) / rows {
             let weights = start.wrapping_add((term + at) * columns + column);
-            for line in [0, 32, width::<S>() - 1] {
+            for line in (0..width::<S>()).step_by(LINE / size_of::<N>()) {
                 simd.prefetch(weights.wrapping_add(line).cast());
             }
         }
     }
 
-    /// Pairs the weights, a row two terms.
+    /// Makes words of the weights: a row those of the same terms.
     #[inline(always)]
-    pub(super) fn pair<S: Simd>(&self, simd: S, target: &mut [u32]) {
+    pub(super) fn join<S: Simd>(&self, simd: S, target: &mut [u32]) {
         let product = self.product;
         let weight = &product.weight[self.first_term * product.columns + self.column..];
-        assert!(weight.len() >= (2 * self.pairs - 1) * product.columns + self.columns);
-        assert!(target.len() >= self.pairs * width::<S>());
-        for pair in 0..self.pairs {
+        let terms = N::WORD * self.words;
+        assert!(weight.len() >= (terms - 1) * product.columns + self.columns);
+        assert!(target.len() >= self.words * width::<S>());
+        let whole = self.columns - self.columns % S::LANES;
+        for word in 0..self.words {
             // SAFETY: as asserted.
             unsafe {
-                let first = weight.as_ptr().add(2 * pair * product.columns);
-                let second = first.add(product.columns);
-                let target = target.as_mut_ptr().add(pair * width::<S>());
-                if self.columns == width::<S>() {
-                    for at in (0..width::<S>()).step_by(S::LANES) {
-                        let pairs = simd.zip_pairs(first.add(at).cast(), second.add(at).cast());
-                        simd.store_pairs(target.add(at), pairs);
-                    }
-                } else {
-                    let [first, second] =
-                        [first, second].map(|row| std::slice::from_raw_parts(row, self.columns));
-                    let target = std::slice::from_raw_parts_mut(target, self.columns);
-                    zip_rows(simd, first, second, target);
+                let first = weight.as_ptr().add(N::WORD * word * product.columns);
+                let target = target.as_mut_ptr().add(word * width::<S>());
+                for at in (0..whole).step_by(S::LANES) {
+                    let words = N::vector(simd, first.add(at), product.columns);
+                    simd.store_words(target.add(at), words);
+                }
+                for at in whole..self.columns {
+                    *target.add(at) = N::word(first.add(at), product.columns);
                 }
             }
         }
     }
 
-    /// Adds the products of the pairs from `first_pair` on of the rows with the weights.
+    /// Adds the products of the rounded rows with the weights.
     ///
     /// # Safety
     ///
     /// The sums must have as many rows, and nobody else may hold them.
     #[inline(always)]
-    pub(super) unsafe fn multiply<S: Simd>(
-        &self,
-        simd: S,
-        rounded: &Rounded,
-        first_pair: usize,
-        paired: &[u32],
-    ) {
-        assert!(first_pair + self.pairs <= rounded.stride);
-        assert!(paired.len() >= self.pairs * width::<S>());
-        let left = LeftPairs {
-            start: rounded.pairs[first_pair..].as_ptr().cast(),
-            row_stride: 2 * rounded.stride,
-            pair_stride: 2,
+    pub(super) unsafe fn multiply<S: Simd>(&self, simd: S, rounded: &Rounded<N>, right: &[u32]) {
+        assert!(self.words <= rounded.stride);
+        assert!(right.len() >= self.words * width::<S>());
+        let factors = Factors {
+            panel: self,
+            left: rounded,
+            right: right.as_ptr(),
         };
         // SAFETY: as asserted; the rest is the caller's.
         unsafe {
-            for_tiles!(S, rounded.rows, |row| add_rows(
-                simd,
-                self,
-                left.skip(row),
-                paired.as_ptr(),
-                [row, rounded.rows],
-            ));
+            for_tiles!(S, rounded.rows.len(), |row| add_rows(simd, &factors, row));
         }
     }
 
@@ -156,7 +132,7 @@ impl Panel<'_> {
     unsafe fn add<S: Simd, const VECTORS: usize>(
         &self,
         simd: S,
-        row: usize,
+        (row, of): (usize, N::Row),
         products: [S::Vector; VECTORS],
     ) {
         // SAFETY: the caller's.
@@ -166,66 +142,83 @@ impl Panel<'_> {
         } else {
             target.cast_const()
         };
-        let whole = self.columns / S::LANES;
+        let scales = (self.product.scales.as_ptr()).wrapping_add(self.column);
         for (index, products) in products.into_iter().enumerate() {
             let at = index * S::LANES;
+            let count = S::LANES.min(self.columns - at);
+            let lanes = u32::MAX >> (u32::BITS as usize - count);
             // SAFETY: so many columns are readable and writable; of a vector that is not whole, only those.
             unsafe {
-                if index < whole {
-                    let sum = simd.add(products, simd.load(before.add(at)));
+                let before = simd.load_where(before.add(at), lanes);
+                let scales = scales.wrapping_add(at);
+                let sum = N::add(simd, products, before, of, scales, lanes);
+                if count == S::LANES {
                     simd.store(target.add(at), sum);
                 } else {
-                    let lanes = (1 << (self.columns - at)) - 1;
-                    let sum = simd.add(products, simd.load_where(before.add(at), lanes));
                     let mut rest = [0.0; MAX_LANES];
                     simd.store(rest.as_mut_ptr(), sum);
-                    (target.add(at)).copy_from_nonoverlapping(rest.as_ptr(), self.columns - at);
+                    (target.add(at)).copy_from_nonoverlapping(rest.as_ptr(), count);
                 }
             }
         }
     }
 }
 
-/// Adds the products to `ROWS` of all rows of the sums, from `row` on.
-///
-/// # Safety
-///
-/// `left` must be readable for `ROWS` rows and as many pairs, `right` for as many rows of a tile's width, and the sums must
-/// have so many rows from `row` on.
-#[inline(always)]
-unsafe fn add_rows<S: Simd, const ROWS: usize>(
-    simd: S,
-    panel: &Panel<'_>,
-    left: LeftPairs,
+/// The factors of a panel's products.
+struct Factors<'a, N: Numbers> {
+    panel: &'a Panel<'a, N>,
+    left: &'a Rounded<N>,
     right: *const u32,
-    [row, rows]: [usize; 2],
-) {
-    panel.prefetch(simd, row, ROWS, rows);
-    // SAFETY: the caller's.
-    unsafe {
-        match panel.columns.div_ceil(S::LANES) {
-            1 => add_products::<S, ROWS, 1>(simd, panel, left, right, row),
-            2 => add_products::<S, ROWS, 2>(simd, panel, left, right, row),
-            _ => add_products::<S, ROWS, TILE_VECTORS>(simd, panel, left, right, row),
+}
+
+impl<N: Numbers> Factors<'_, N> {
+    /// Adds `ROWS` rows of products, of columns that fill so many vectors.
+    ///
+    /// # Safety
+    ///
+    /// As [`add_rows`].
+    #[inline(always)]
+    unsafe fn add<S: Simd, const ROWS: usize, const VECTORS: usize>(&self, simd: S, row: usize) {
+        let Self { panel, left, right } = *self;
+        let of = &left.rows[row..][..ROWS];
+        let words = left.words[row * left.stride..].as_ptr();
+        // SAFETY: the caller's.
+        unsafe {
+            let products = N::multiply::<S, ROWS, VECTORS>(
+                simd,
+                [words, right],
+                left.stride,
+                of.as_ptr(),
+                panel.words,
+            );
+            for (index, products) in products.into_iter().enumerate() {
+                panel.add(simd, (row + index, of[index]), products);
+            }
         }
     }
 }
 
-/// As [`add_rows`], for columns that fill so many vectors.
+/// Adds the products of `ROWS` rows to the sums, from `row` on.
+///
+/// # Safety
+///
+/// There must be as many rounded rows, of as many words as the panel has; `right` must be readable for as many rows of a tile's width,
+/// and the sums must have so many rows from `row` on.
 #[inline(always)]
-unsafe fn add_products<S: Simd, const ROWS: usize, const VECTORS: usize>(
+unsafe fn add_rows<S: Simd, const ROWS: usize>(
     simd: S,
-    panel: &Panel<'_>,
-    left: LeftPairs,
-    right: *const u32,
+    factors: &Factors<'_, impl Numbers>,
     row: usize,
 ) {
+    factors
+        .panel
+        .prefetch(simd, row, ROWS, factors.left.rows.len());
     // SAFETY: the caller's.
     unsafe {
-        let products =
-            multiply_pairs::<S, ROWS, VECTORS>(simd, left, right, width::<S>(), panel.pairs);
-        for (index, products) in products.into_iter().enumerate() {
-            panel.add(simd, row + index, products);
+        match factors.panel.columns.div_ceil(S::LANES) {
+            1 => factors.add::<S, ROWS, 1>(simd, row),
+            2 => factors.add::<S, ROWS, 2>(simd, row),
+            _ => factors.add::<S, ROWS, TILE_VECTORS>(simd, row),
         }
     }
 }

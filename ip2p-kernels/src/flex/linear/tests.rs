@@ -1,36 +1,27 @@
 //! Parts with every instruction set.
 
-use super::gated::Gated;
 use super::*;
-use crate::flex::simd::{self, dispatch_each};
+use crate::flex::simd::{self, assert_sets_agree, dispatch_each, to_byte};
 
 /// A whole product as one task.
-struct Whole<'a>(&'a Product<'a>);
+struct Whole<'a, N>(&'a Product<'a, N>);
 
-impl Kernel for Whole<'_> {
+impl<N: Numbers> Kernel for Whole<'_, N> {
     type Output = Vec<f32>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<f32> {
         let Self(product) = self;
         let mut output = vec![f32::NAN; product.rows * product.columns];
-        let part = Part {
-            product,
-            target: Target(output.as_mut_ptr()),
-            first_row: 0,
-            rows: product.rows,
-            first_column: 0,
-            columns: product.columns,
-        };
-        part.run(simd);
+        Plain(part(product, product.columns, &mut output)).run(simd);
         output
     }
 }
 
 /// A whole gated product as one task, and the product that it gates.
-struct WholeGated<'a>(&'a Product<'a>);
+struct WholeGated<'a, N>(&'a Product<'a, N>);
 
-impl Kernel for WholeGated<'_> {
+impl<N: Numbers> Kernel for WholeGated<'_, N> {
     type Output = [Vec<f32>; 2];
 
     #[inline(always)]
@@ -38,15 +29,7 @@ impl Kernel for WholeGated<'_> {
         let Self(product) = self;
         let columns = product.columns / 2;
         let mut output = vec![f32::NAN; product.rows * columns];
-        let gated = Gated {
-            product,
-            target: Target(output.as_mut_ptr()),
-            first_row: 0,
-            rows: product.rows,
-            first_column: 0,
-            columns,
-        };
-        gated.run(simd);
+        Gated(part(product, columns, &mut output)).run(simd);
         let mut expected = Vec::new();
         for row in Whole(product).run(simd).chunks_exact(product.columns) {
             let (values, gates) = row.split_at(columns);
@@ -62,53 +45,139 @@ impl Kernel for WholeGated<'_> {
     }
 }
 
-#[test]
-fn a_gated_product_is_the_product_gated_with_every_instruction_set() {
-    // One pass over the terms and several; a rest of rows, of columns and of lanes.
-    for (rows, terms, columns) in [(13, 300, 2 * 101), (9, 700, 2 * 50), (2, 2, 2)] {
+/// The part that is all of an output of so many columns.
+fn part<'a, N>(product: &'a Product<'a, N>, columns: usize, output: &mut [f32]) -> Part<'a, N> {
+    Part {
+        product,
+        target: Target(output.as_mut_ptr()),
+        first_row: 0,
+        rows: product.rows,
+        first_column: 0,
+        columns,
+    }
+}
+
+/// The factors of a product of these sizes.
+struct Factors<N> {
+    input: Vec<f32>,
+    weight: Vec<N>,
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    size: [usize; 3],
+}
+
+impl<N> Factors<N> {
+    fn new([rows, terms, columns]: [usize; 3], weight: impl Fn(f32) -> N) -> Self {
         let number = |index: usize| (index as f32 * 0.7).sin();
-        let input: Vec<f32> = (0..rows * terms).map(number).collect();
-        let weight = (0..terms * columns).map(|index| bf16::from_f32(number(3 * index)));
-        let weight: Vec<bf16> = weight.collect();
-        let bias: Vec<f32> = (0..columns).map(number).collect();
-        let product = Product {
-            input: &input,
-            weight: &weight,
-            bias: &bias,
+        let weights = (0..terms * columns).map(|index| weight(number(3 * index)));
+        Self {
+            input: (0..rows * terms).map(number).collect(),
+            weight: weights.collect(),
+            scales: (0..columns)
+                .map(|index| 1.0 + number(index).abs())
+                .collect(),
+            bias: (0..columns).map(number).collect(),
+            size: [rows, terms, columns],
+        }
+    }
+
+    fn product(&self) -> Product<'_, N> {
+        let [rows, terms, columns] = self.size;
+        Product {
+            input: &self.input,
+            weight: &self.weight,
+            scales: &self.scales,
+            bias: &self.bias,
             rows,
             terms,
             columns,
-        };
-        for (set, [found, expected]) in dispatch_each(|| WholeGated(&product)) {
-            assert!(found.iter().all(|number| number.is_finite()));
-            assert_eq!(found, expected, "{set}, {terms} terms");
+        }
+    }
+}
+
+fn byte(number: f32) -> i8 {
+    to_byte(127.0 * number)
+}
+
+fn assert_is_gated<N: Numbers>(size: [usize; 3], weight: impl Fn(f32) -> N) {
+    let factors = Factors::new(size, weight);
+    let product = factors.product();
+    for (set, [found, expected]) in dispatch_each(|| WholeGated(&product)) {
+        assert!(found.iter().all(|number| number.is_finite()));
+        assert_eq!(found, expected, "{set}, {size:?}");
+    }
+}
+
+#[test]
+fn a_gated_product_is_the_product_gated_with_every_instruction_set() {
+    // One pass over the terms and several; a rest of rows, of columns and of lanes.
+    for size in [[13, 300, 2 * 101], [9, 700, 2 * 50], [2, 4, 2]] {
+        assert_is_gated(size, bf16::from_f32);
+        assert_is_gated(size, byte);
+    }
+}
+
+/// More terms than are rounded at a time, and a rest of rows, of columns and of lanes.
+const SIZE: [usize; 3] = [13, 700, 101];
+
+#[test]
+fn instruction_sets_agree() {
+    let factors = Factors::new(SIZE, bf16::from_f32);
+    let product = factors.product();
+    assert_sets_agree(|| Whole(&product), 1e-3);
+}
+
+#[test]
+fn products_of_bytes_are_their_formula_with_every_instruction_set() {
+    let [rows, terms, columns] = SIZE;
+    let factors = Factors::new(SIZE, byte);
+    let product = factors.product();
+    // Each pass has a scale of its own, a row.
+    let mut expected = vec![0.0; rows * columns];
+    for row in 0..rows {
+        let input = &factors.input[row * terms..][..terms];
+        for column in 0..columns {
+            let mut sum = f64::from(factors.bias[column]);
+            for [first, words] in passes::<i8>(terms) {
+                let of = first..first + 4 * words;
+                let scale = input[of.clone()]
+                    .iter()
+                    .fold(0.0_f32, |most, x| most.max(x.abs()));
+                let scale = scale / 127.0;
+                let products = of.map(|term| {
+                    let rounded = to_byte((input[term] * (1.0 / scale)).round_ties_even());
+                    i32::from(rounded) * i32::from(factors.weight[term * columns + column])
+                });
+                sum += f64::from(products.sum::<i32>())
+                    * f64::from(scale)
+                    * f64::from(factors.scales[column]);
+            }
+            expected[row * columns + column] = sum;
+        }
+    }
+    for (set, found) in dispatch_each(|| Whole(&product)) {
+        for (found, expected) in found.iter().zip(&expected) {
+            let difference = (f64::from(*found) - expected).abs();
+            assert!(
+                difference < 1e-5 * (1.0 + expected.abs()),
+                "{set}: {found}, not {expected}"
+            );
         }
     }
 }
 
 #[test]
-fn instruction_sets_agree() {
-    // More terms than are rounded at a time, and a rest of rows, of columns and of lanes.
-    let (rows, terms, columns) = (13, 300, 101);
-    let numbers: Vec<f32> = (0_u16..31_000)
-        .map(|index| (f32::from(index) * 0.7).sin())
-        .collect();
-    let weight: Vec<bf16> = numbers.iter().map(|x| bf16::from_f32(*x)).collect();
-    let product = Product {
-        input: &numbers[7..][..rows * terms],
-        weight: &weight[..terms * columns],
-        bias: &numbers[..columns],
-        rows,
-        terms,
-        columns,
-    };
-    let mut results = dispatch_each(|| Whole(&product)).into_iter();
-    let (_, portable) = results.next().expect("the portable one always runs");
-    assert!(portable.iter().all(|number| number.is_finite()));
-    for (set, result) in results {
-        for (number, portable) in result.iter().zip(&portable) {
-            let difference = (number - portable).abs();
-            assert!(difference < 1e-3, "{set}: {number}, not {portable}");
+fn what_is_not_finite_is_not_finite_in_the_output() {
+    for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for place in [0, 5, 699] {
+            let mut factors = Factors::new([2, 700, 5], byte);
+            factors.input[place] = number;
+            let product = factors.product();
+            for (set, found) in dispatch_each(|| Whole(&product)) {
+                let (broken, whole) = found.split_at(5);
+                assert!(broken.iter().all(|x| !x.is_finite()), "{set}: {broken:?}");
+                assert!(whole.iter().all(|x| x.is_finite()), "{set}: {whole:?}");
+            }
         }
     }
 }

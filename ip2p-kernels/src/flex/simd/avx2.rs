@@ -4,13 +4,14 @@ use std::arch::x86_64::{
     __m256, __m256i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
     _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
     _mm256_blend_epi16, _mm256_blendv_ps, _mm256_castpd_ps, _mm256_castps_pd, _mm256_castps_si256,
-    _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cvtepu16_epi32,
-    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_si256,
-    _mm256_permute2f128_ps, _mm256_permute4x64_pd, _mm256_round_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
+    _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cvtepi32_ps,
+    _mm256_cvtepu16_epi32, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_permute4x64_pd, _mm256_round_ps,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
+    _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16,
     _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps,
+    _mm256_unpacklo_ps, _mm256_xor_si256,
 };
 
 use super::{Kernel, Simd};
@@ -97,7 +98,7 @@ unsafe fn second_of(pairs: __m256i) -> __m256 {
 
 impl Simd for Avx2 {
     type Vector = __m256;
-    type Pairs = __m256i;
+    type Words = __m256i;
     const LANES: usize = 8;
     const TILE_ROWS: usize = 4;
 
@@ -219,22 +220,22 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn splat_pair(self, pair: u32) -> Self::Pairs {
+    fn splat_word(self, word: u32) -> Self::Words {
         // SAFETY: the token proves the instructions.
-        unsafe { _mm256_set1_epi32(pair.cast_signed()) }
+        unsafe { _mm256_set1_epi32(word.cast_signed()) }
     }
     #[inline(always)]
-    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+    unsafe fn load_words(self, source: *const u32) -> Self::Words {
         // SAFETY: the token proves the instructions; the rest is the caller's.
         unsafe { _mm256_loadu_si256(source.cast()) }
     }
     #[inline(always)]
-    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+    unsafe fn store_words(self, target: *mut u32, words: Self::Words) {
         // SAFETY: the token proves the instructions; the rest is the caller's.
-        unsafe { _mm256_storeu_si256(target.cast(), pairs) };
+        unsafe { _mm256_storeu_si256(target.cast(), words) };
     }
     #[inline(always)]
-    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
         // SAFETY: the token proves the instructions.
         unsafe {
             let first = _mm256_srli_epi32::<16>(round(first));
@@ -242,7 +243,7 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Words {
         // SAFETY: the token proves the instructions; the rest is the caller's.
         unsafe {
             let first = _mm256_cvtepu16_epi32(_mm_loadu_si128(first.cast()));
@@ -251,11 +252,40 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
+    fn dot(self, a: Self::Words, b: Self::Words, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the token proves the instructions.
         unsafe {
             let sum = _mm256_fmadd_ps(second_of(a), second_of(b), sum);
             _mm256_fmadd_ps(first_of(a), first_of(b), sum)
         }
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: Self::Words, b: Self::Words, sum: Self::Words) -> Self::Words {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            // Of halves of words, their low bytes and their high ones: two products of 16 bits do not fit in 16, as
+            // `_mm256_maddubs_epi16` would have them.
+            let low = _mm256_and_si256(a, _mm256_set1_epi16(0xff));
+            let high = _mm256_srli_epi16::<8>(a);
+            let signed_low = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+            let signed_high = _mm256_srai_epi16::<8>(b);
+            let sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low, signed_low));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(high, signed_high))
+        }
+    }
+    #[inline(always)]
+    fn to_numbers(self, words: Self::Words) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_cvtepi32_ps(words) }
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::Words, b: Self::Words) -> Self::Words {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_xor_si256(a, b) }
+    }
+    #[inline(always)]
+    fn halves(self, pairs: Self::Words) -> [Self::Vector; 2] {
+        // SAFETY: the token proves the instructions.
+        unsafe { [first_of(pairs), second_of(pairs)] }
     }
 }

@@ -2,15 +2,20 @@
 
 use std::arch::x86_64::{
     __m256bh, __m256i, __m512, __m512bh, __m512i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC,
-    _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm256_storeu_si256,
-    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh,
-    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_epi16,
-    _mm512_permutex2var_ps, _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps,
+    _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
+    _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_loadu_si256, _mm256_set_m128i,
+    _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi16,
+    _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
+    _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_div_ps, _mm512_dpbf16_ps,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
+    _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
+    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32,
+    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps, _mm512_ternarylogic_epi32,
+    _mm512_xor_si512,
 };
 use std::mem::transmute;
 
@@ -18,28 +23,31 @@ use burn::tensor::bf16;
 
 use super::{Kernel, Simd};
 
-/// Proof that the CPU has AVX512F and, with `DOT`, AVX512BW and `AVX512_BF16`.
+mod thirds;
+
+/// Proof that the CPU has AVX512F, AVX512BW and, with `DOT`, `AVX512_BF16` and `AVX512_VNNI`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wide<const DOT: bool>(());
 
-/// 512-bit vectors without instructions for `bf16`.
+/// 512-bit vectors without products of narrower numbers in one instruction.
 pub(crate) type Avx512 = Wide<false>;
 
 /// 512-bit vectors with a product of pairs of `bf16`, two multiplications and two additions a lane at the price of one of
-/// each.
+/// each, and with one of four bytes.
 pub(crate) type Avx512Bf16 = Wide<true>;
 
 impl Avx512 {
     /// The token, on a CPU that has the instructions.
     #[inline]
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")).then_some(Self(()))
+        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"))
+            .then_some(Self(()))
     }
 
     /// Runs a kernel with these instructions.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f")]
+        #[target_feature(enable = "avx512f,avx512bw")]
         fn with_instructions<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
             kernel.run(simd)
         }
@@ -54,14 +62,15 @@ impl Avx512Bf16 {
     pub(crate) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512bf16"))
+            && is_x86_feature_detected!("avx512bf16")
+            && is_x86_feature_detected!("avx512vnni"))
         .then_some(Self(()))
     }
 
     /// Runs a kernel with these instructions.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx512vnni")]
         fn with_instructions<K: Kernel>(simd: Avx512Bf16, kernel: K) -> K::Output {
             kernel.run(simd)
         }
@@ -106,79 +115,6 @@ const LOW_AND_HIGH: [[u32; 16]; 2] = {
     }
     places
 };
-
-/// Every third place of three vectors of 16 lanes, from the first on, from the second on, from the third on: what of it lies in the
-/// first two vectors, and then with the third.
-const THIRDS: [[[u32; 16]; 2]; 3] = {
-    let mut places = [[[0; 16]; 2]; 3];
-    let mut third = 0;
-    while third < 3 {
-        let mut lane = 0;
-        while lane < 16 {
-            let place = 3 * lane + third;
-            places[third as usize][0][lane as usize] = place % 32;
-            places[third as usize][1][lane as usize] = if place < 32 { lane } else { place - 16 };
-            lane += 1;
-        }
-        third += 1;
-    }
-    places
-};
-
-/// As [`THIRDS`], of vectors of 32 lanes.
-const THIRDS_OF_HALVES: [[[u16; 32]; 2]; 3] = {
-    let mut places = [[[0; 32]; 2]; 3];
-    let mut third = 0;
-    while third < 3 {
-        let mut lane = 0;
-        while lane < 32 {
-            let place = 3 * lane + third;
-            places[third as usize][0][lane as usize] = place % 64;
-            places[third as usize][1][lane as usize] = if place < 64 { lane } else { place - 32 };
-            lane += 1;
-        }
-        third += 1;
-    }
-    places
-};
-
-/// Every third number of three vectors in a row, from the first on, from the second on, from the third on.
-///
-/// # Safety
-///
-/// The CPU must have AVX512F.
-#[inline(always)]
-unsafe fn thirds([a, b, c]: [__m512; 3]) -> [__m512; 3] {
-    let mut thirds = [a; 3];
-    for (third, places) in thirds.iter_mut().zip(THIRDS) {
-        // SAFETY: the caller's; the places are a vector's.
-        unsafe {
-            let [two, three] = transmute::<[[u32; 16]; 2], [__m512i; 2]>(places);
-            let both = _mm512_permutex2var_ps(a, two, b);
-            *third = _mm512_permutex2var_ps(both, three, c);
-        }
-    }
-    thirds
-}
-
-/// As [`thirds`], of numbers of 16 bits.
-///
-/// # Safety
-///
-/// The CPU must have AVX512BW.
-#[inline(always)]
-unsafe fn thirds_of_halves([a, b, c]: [__m512i; 3]) -> [__m512i; 3] {
-    let mut thirds = [a; 3];
-    for (third, places) in thirds.iter_mut().zip(THIRDS_OF_HALVES) {
-        // SAFETY: the caller's; the places are a vector's.
-        unsafe {
-            let [two, three] = transmute::<[[u16; 32]; 2], [__m512i; 2]>(places);
-            let both = _mm512_permutex2var_epi16(a, two, b);
-            *third = _mm512_permutex2var_epi16(both, three, c);
-        }
-    }
-    thirds
-}
 
 /// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
 ///
@@ -225,7 +161,7 @@ unsafe fn second_of(pairs: __m512i) -> __m512 {
 
 impl<const DOT: bool> Simd for Wide<DOT> {
     type Vector = __m512;
-    type Pairs = __m512i;
+    type Words = __m512i;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
 
@@ -343,74 +279,36 @@ impl<const DOT: bool> Simd for Wide<DOT> {
     #[inline(always)]
     unsafe fn ninths(self, source: *const f32) -> [Self::Vector; 9] {
         // SAFETY: the token proves the instructions; the rest is the caller's.
-        unsafe {
-            let mut rows = [[_mm512_setzero_ps(); 3]; 3];
-            for (index, row) in rows.iter_mut().enumerate() {
-                for (at, vector) in row.iter_mut().enumerate() {
-                    *vector = _mm512_loadu_ps(source.add((3 * index + at) * 16));
-                }
-                *row = thirds(*row);
-            }
-            let mut ninths = [_mm512_setzero_ps(); 9];
-            for first in 0..3 {
-                let [a, b, c] = thirds([rows[0][first], rows[1][first], rows[2][first]]);
-                [ninths[first], ninths[first + 3], ninths[first + 6]] = [a, b, c];
-            }
-            ninths
-        }
+        unsafe { thirds::ninths(source) }
     }
     #[inline(always)]
     unsafe fn ninths_of_pairs(self, source: *const bf16) -> [[Self::Vector; 2]; 9] {
         let mut ninths = [[self.splat(0.0); 2]; 9];
         // SAFETY: the token proves the instructions; the rest is the caller's.
         unsafe {
-            if !DOT {
-                // No instruction for numbers of 16 bits: those of nine vectors widened, and of the nine after them.
-                let mut wide = [0.0; 18 * 16];
-                for (at, number) in wide.iter_mut().enumerate() {
-                    *number = (*source.add(at)).to_f32();
-                }
-                let first = self.ninths(wide.as_ptr());
-                let second = self.ninths(wide[9 * 16..].as_ptr());
-                for (ninth, (first, second)) in ninths.iter_mut().zip(first.into_iter().zip(second))
-                {
-                    *ninth = self.unzip(first, second);
-                }
-                return ninths;
-            }
-            let mut rows = [[_mm512_setzero_si512(); 3]; 3];
-            for (index, row) in rows.iter_mut().enumerate() {
-                for (at, vector) in row.iter_mut().enumerate() {
-                    *vector = _mm512_loadu_si512(source.add((3 * index + at) * 32).cast());
-                }
-                *row = thirds_of_halves(*row);
-            }
-            for first in 0..3 {
-                let halves = thirds_of_halves([rows[0][first], rows[1][first], rows[2][first]]);
-                for (at, halves) in halves.into_iter().enumerate() {
-                    ninths[first + 3 * at] = [first_of(halves), second_of(halves)];
-                }
+            for (ninth, halves) in ninths.iter_mut().zip(thirds::ninths_of_halves(source)) {
+                *ninth = [first_of(halves), second_of(halves)];
             }
         }
         ninths
     }
     #[inline(always)]
-    fn splat_pair(self, pair: u32) -> Self::Pairs {
+    fn splat_word(self, word: u32) -> Self::Words {
         // SAFETY: the token proves the instructions.
-        unsafe { _mm512_set1_epi32(pair.cast_signed()) }
+        unsafe { _mm512_set1_epi32(word.cast_signed()) }
     }
     #[inline(always)]
-    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+    unsafe fn load_words(self, source: *const u32) -> Self::Words {
         // SAFETY: the token proves the instructions; the rest is the caller's.
         unsafe { _mm512_loadu_si512(source.cast()) }
     }
     #[inline(always)]
-    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+    unsafe fn store_words(self, target: *mut u32, words: Self::Words) {
         // SAFETY: the token proves the instructions; the rest is the caller's.
-        unsafe { _mm512_storeu_si512(target.cast(), pairs) };
+        unsafe { _mm512_storeu_si512(target.cast(), words) };
     }
     #[inline(always)]
-    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
         // SAFETY: the token proves the instructions; a vector of integers is as good as one of `bf16`.
         unsafe {
             if DOT {
@@ -423,7 +321,7 @@ impl<const DOT: bool> Simd for Wide<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Words {
         // SAFETY: the token proves the instructions; the rest is the caller's.
         unsafe {
             let first = _mm512_cvtepu16_epi32(_mm256_loadu_si256(first.cast()));
@@ -445,7 +343,7 @@ impl<const DOT: bool> Simd for Wide<DOT> {
         }
     }
     #[inline(always)]
-    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
+    fn dot(self, a: Self::Words, b: Self::Words, sum: Self::Vector) -> Self::Vector {
         // SAFETY: the token proves the instructions; a vector of integers is as good as one of `bf16`.
         unsafe {
             if DOT {
@@ -456,6 +354,86 @@ impl<const DOT: bool> Simd for Wide<DOT> {
             }
             let sum = _mm512_fmadd_ps(second_of(a), second_of(b), sum);
             _mm512_fmadd_ps(first_of(a), first_of(b), sum)
+        }
+    }
+    #[inline(always)]
+    unsafe fn zip_bytes(self, rows: [*const u8; 4]) -> Self::Words {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let [a, b, c, d] = rows.map(|row| _mm_loadu_si128(row.cast()));
+            // Halves of a word from two rows each, and words from both.
+            let [ab, cd] = [
+                [_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)],
+                [_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)],
+            ]
+            .map(|[low, high]| _mm256_set_m128i(high, low));
+            let low = _mm512_cvtepu16_epi32(ab);
+            _mm512_or_si512(low, _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(cd)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, target: *mut i8, numbers: Self::Vector) {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe {
+            let bytes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(numbers));
+            _mm_storeu_si128(target.cast(), bytes);
+        }
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: Self::Words, b: Self::Words, sum: Self::Words) -> Self::Words {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            if DOT {
+                return _mm512_dpbusd_epi32(sum, a, b);
+            }
+            // Of halves of words, their low bytes and their high ones: two products of 16 bits do not fit in 16, as
+            // `_mm512_maddubs_epi16` would have them.
+            let low = _mm512_and_si512(a, _mm512_set1_epi16(0xff));
+            let high = _mm512_srli_epi16::<8>(a);
+            let signed_low = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(b));
+            let signed_high = _mm512_srai_epi16::<8>(b);
+            let sum = _mm512_add_epi32(sum, _mm512_madd_epi16(low, signed_low));
+            _mm512_add_epi32(sum, _mm512_madd_epi16(high, signed_high))
+        }
+    }
+    #[inline(always)]
+    fn to_numbers(self, words: Self::Words) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_cvtepi32_ps(words) }
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::Words, b: Self::Words) -> Self::Words {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+    #[inline(always)]
+    fn halves(self, pairs: Self::Words) -> [Self::Vector; 2] {
+        // SAFETY: the token proves the instructions.
+        unsafe { [first_of(pairs), second_of(pairs)] }
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(self, source: *const i8) -> Self::Vector {
+        // SAFETY: the token proves the instructions; the rest is the caller's.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(source.cast()))) }
+    }
+    #[inline(always)]
+    fn bytes(self, numbers: [Self::Vector; 4], scale: Self::Vector) -> Self::Words {
+        /// Where a bit of the third is set the first, else the second.
+        const CHOOSE: i32 = 0xe4;
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            // Beside so large a number there is room for no bit behind the point, and the lowest byte is the number.
+            let large = _mm512_set1_ps(12_582_912.0 + 128.0);
+            let mut words = [_mm512_setzero_si512(); 4];
+            for (word, numbers) in words.iter_mut().zip(numbers) {
+                *word = _mm512_castps_si512(_mm512_fmadd_ps(numbers, scale, large));
+            }
+            let [a, b, c, d] = words;
+            let low = _mm512_set1_epi32(0x00ff_00ff);
+            let ab = _mm512_ternarylogic_epi32::<CHOOSE>(a, _mm512_slli_epi32::<8>(b), low);
+            let cd = _mm512_ternarylogic_epi32::<CHOOSE>(c, _mm512_slli_epi32::<8>(d), low);
+            let half = _mm512_set1_epi32(0xffff);
+            _mm512_ternarylogic_epi32::<CHOOSE>(ab, _mm512_slli_epi32::<16>(cd), half)
         }
     }
 }

@@ -30,8 +30,8 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Simd: Copy + Sync {
     /// A vector.
     type Vector: Copy;
-    /// Two `bf16` numbers in each lane, the first in the low half.
-    type Pairs: Copy;
+    /// A word of 32 bits in each lane: two `bf16` numbers, the first in the low half, or four bytes, the first in the lowest bits.
+    type Words: Copy;
     /// How many numbers a vector holds.
     const LANES: usize;
     /// How many rows the tile of a matrix product should have: `TILE_ROWS · TILE_VECTORS` sums, a row of factors and one more
@@ -130,28 +130,28 @@ pub(crate) trait Simd: Copy + Sync {
         ninths
     }
 
-    /// The same two `bf16` numbers in each lane.
-    fn splat_pair(self, pair: u32) -> Self::Pairs;
-    /// The `LANES` pairs from `source` on.
+    /// The same word in each lane.
+    fn splat_word(self, word: u32) -> Self::Words;
+    /// The `LANES` words from `source` on.
     ///
     /// # Safety
     ///
     /// They must be readable.
-    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs;
-    /// Writes `LANES` pairs from `target` on.
+    unsafe fn load_words(self, source: *const u32) -> Self::Words;
+    /// Writes `LANES` words from `target` on.
     ///
     /// # Safety
     ///
     /// They must be writable.
-    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs);
+    unsafe fn store_words(self, target: *mut u32, words: Self::Words);
     /// The two vectors, each number rounded to the nearest `bf16`, as pairs.
-    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs;
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words;
     /// The `LANES` `bf16` numbers from `first` on, each with that from `second` on.
     ///
     /// # Safety
     ///
     /// They must be readable.
-    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs;
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Words;
     /// Rounds the `LANES` numbers from `source` on to the nearest `bf16`, from `target` on.
     ///
     /// # Safety
@@ -165,7 +165,81 @@ pub(crate) trait Simd: Copy + Sync {
         }
     }
     /// The sum, and the products of both numbers of each pair; subnormal numbers may count as 0.
-    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector;
+    fn dot(self, a: Self::Words, b: Self::Words, sum: Self::Vector) -> Self::Vector;
+
+    /// The `LANES` bytes from each of four rows on, one of each row a word.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    #[inline(always)]
+    unsafe fn zip_bytes(self, rows: [*const u8; 4]) -> Self::Words {
+        let mut words = [0; MAX_LANES];
+        for (lane, word) in words.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *word = u32::from_le_bytes(rows.map(|row| unsafe { *row.add(lane) }));
+        }
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        unsafe { self.load_words(words.as_ptr()) }
+    }
+    /// The `LANES` bytes from `source` on, with their signs, as numbers.
+    ///
+    /// # Safety
+    ///
+    /// They must be readable.
+    #[inline(always)]
+    unsafe fn load_bytes(self, source: *const i8) -> Self::Vector {
+        let mut numbers = [0.0; MAX_LANES];
+        for (lane, number) in numbers.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *number = f32::from(unsafe { *source.add(lane) });
+        }
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        unsafe { self.load(numbers.as_ptr()) }
+    }
+    /// Numbers times `scale`, which must be of -128 to 127, rounded to whole ones, each as a byte without sign, 128 more: the first in
+    /// the lowest bits.
+    #[inline(always)]
+    fn bytes(self, numbers: [Self::Vector; 4], scale: Self::Vector) -> Self::Words {
+        let mut rows = [[0_u8; MAX_LANES]; 4];
+        for (row, numbers) in rows.iter_mut().zip(numbers) {
+            let numbers = self.add(self.round(self.mul(numbers, scale)), self.splat(128.0));
+            let mut lanes = [0.0; MAX_LANES];
+            // SAFETY: `LANES` is at most `MAX_LANES`.
+            unsafe { self.store(lanes.as_mut_ptr(), numbers) };
+            for (byte, number) in row.iter_mut().zip(lanes) {
+                *byte = to_unsigned_byte(number);
+            }
+        }
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        unsafe { self.zip_bytes(rows.each_ref().map(|row| row.as_ptr())) }
+    }
+    /// The two `bf16` numbers of each word.
+    fn halves(self, pairs: Self::Words) -> [Self::Vector; 2];
+    /// Rounds the numbers of a vector to whole ones of -128 to 127, from `target` on.
+    ///
+    /// # Safety
+    ///
+    /// `LANES` bytes must be writable.
+    #[inline(always)]
+    unsafe fn store_bytes(self, target: *mut i8, numbers: Self::Vector) {
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: `LANES` is at most `MAX_LANES`; the rest is the caller's.
+        unsafe {
+            self.store(lanes.as_mut_ptr(), self.round(numbers));
+            for (lane, number) in lanes.into_iter().enumerate().take(Self::LANES) {
+                *target.add(lane) = to_byte(number);
+            }
+        }
+    }
+    /// The whole number that is each word of `sum`, with its sign, and the products of the bytes of `a`, which have none, with those of
+    /// `b`, which have.
+    fn dot_bytes(self, a: Self::Words, b: Self::Words, sum: Self::Words) -> Self::Words;
+    /// The whole number that is each word, with its sign.
+    fn to_numbers(self, words: Self::Words) -> Self::Vector;
+
+    /// The bits that are set in one of two words and not in the other.
+    fn xor(self, a: Self::Words, b: Self::Words) -> Self::Words;
 
     /// Fetches the cache line of an address that is soon wanted, valid or not, where there is an instruction for it.
     #[inline(always)]
@@ -179,6 +253,15 @@ pub(crate) trait Simd: Copy + Sync {
         self.max(self.sub(self.splat(0.0), a), a)
     }
 
+    /// The greatest lane.
+    #[inline(always)]
+    fn greatest(self, a: Self::Vector) -> f32 {
+        let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
+        // SAFETY: `LANES` is at most `MAX_LANES`.
+        unsafe { self.store(lanes.as_mut_ptr(), a) };
+        lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+
     /// The sum of the lanes.
     #[inline(always)]
     fn sum(self, a: Self::Vector) -> f32 {
@@ -187,6 +270,27 @@ pub(crate) trait Simd: Copy + Sync {
         unsafe { self.store(lanes.as_mut_ptr(), a) };
         lanes.iter().sum()
     }
+}
+
+/// As [`to_byte`], without sign.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole numbers beyond a byte's are its ends"
+)]
+#[inline(always)]
+fn to_unsigned_byte(number: f32) -> u8 {
+    number as u8
+}
+
+/// A number as a byte, or the nearest that there is.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "whole numbers beyond a byte's are its ends"
+)]
+#[inline(always)]
+pub(crate) fn to_byte(number: f32) -> i8 {
+    number as i8
 }
 
 /// A computation written for any instruction set.

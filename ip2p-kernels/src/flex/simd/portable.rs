@@ -34,7 +34,7 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
 
 impl Simd for Portable {
     type Vector = [f32; LANES];
-    type Pairs = [u32; LANES];
+    type Words = [u32; LANES];
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 4;
 
@@ -141,27 +141,27 @@ impl Simd for Portable {
         [from(0), from(LANES / 2)]
     }
     #[inline(always)]
-    fn splat_pair(self, pair: u32) -> Self::Pairs {
-        [pair; LANES]
+    fn splat_word(self, word: u32) -> Self::Words {
+        [word; LANES]
     }
     #[inline(always)]
-    unsafe fn load_pairs(self, source: *const u32) -> Self::Pairs {
+    unsafe fn load_words(self, source: *const u32) -> Self::Words {
         // SAFETY: the caller's; an array of `u32` may lie anywhere that a `u32` may.
-        unsafe { source.cast::<Self::Pairs>().read() }
+        unsafe { source.cast::<Self::Words>().read() }
     }
     #[inline(always)]
-    unsafe fn store_pairs(self, target: *mut u32, pairs: Self::Pairs) {
+    unsafe fn store_words(self, target: *mut u32, words: Self::Words) {
         // SAFETY: the caller's; an array of `u32` may lie anywhere that a `u32` may.
-        unsafe { target.cast::<Self::Pairs>().write(pairs) };
+        unsafe { target.cast::<Self::Words>().write(words) };
     }
     #[inline(always)]
-    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Pairs {
+    fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
         std::array::from_fn(|lane| {
             u32::from(round(first[lane])) | u32::from(round(second[lane])) << 16
         })
     }
     #[inline(always)]
-    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Pairs {
+    unsafe fn zip_pairs(self, first: *const u16, second: *const u16) -> Self::Words {
         std::array::from_fn(|lane| {
             // SAFETY: the caller's.
             let (first, second) = unsafe { (*first.add(lane), *second.add(lane)) };
@@ -169,10 +169,34 @@ impl Simd for Portable {
         })
     }
     #[inline(always)]
-    fn dot(self, a: Self::Pairs, b: Self::Pairs, sum: Self::Vector) -> Self::Vector {
-        let first = |pairs: Self::Pairs| pairs.map(|pair| f32::from_bits(pair << 16));
-        let second = |pairs: Self::Pairs| pairs.map(|pair| f32::from_bits(pair & 0xffff_0000));
-        let sum = self.mul_add(second(a), second(b), sum);
-        self.mul_add(first(a), first(b), sum)
+    fn dot(self, a: Self::Words, b: Self::Words, sum: Self::Vector) -> Self::Vector {
+        let ([a, second_a], [b, second_b]) = (self.halves(a), self.halves(b));
+        self.mul_add(a, b, self.mul_add(second_a, second_b, sum))
+    }
+    #[inline(always)]
+    fn dot_bytes(self, a: Self::Words, b: Self::Words, sum: Self::Words) -> Self::Words {
+        std::array::from_fn(|lane| {
+            let (a, b) = (a[lane].to_le_bytes(), b[lane].to_le_bytes());
+            let products = a
+                .into_iter()
+                .zip(b)
+                .map(|(a, b)| i32::from(a) * i32::from(b.cast_signed()));
+            sum[lane].wrapping_add(products.sum::<i32>().cast_unsigned())
+        })
+    }
+    #[inline(always)]
+    fn to_numbers(self, words: Self::Words) -> Self::Vector {
+        words.map(|word| word.cast_signed() as f32)
+    }
+    #[inline(always)]
+    fn xor(self, a: Self::Words, b: Self::Words) -> Self::Words {
+        std::array::from_fn(|lane| a[lane] ^ b[lane])
+    }
+    #[inline(always)]
+    fn halves(self, pairs: Self::Words) -> [Self::Vector; 2] {
+        [
+            pairs.map(|pair| f32::from_bits(pair << 16)),
+            pairs.map(|pair| f32::from_bits(pair & 0xffff_0000)),
+        ]
     }
 }

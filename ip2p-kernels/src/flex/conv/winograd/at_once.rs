@@ -10,10 +10,11 @@ use rayon::prelude::*;
 
 use super::algorithm::Algorithm;
 use super::kernels::{Group, Kernels, Layout};
+use super::numbers::Numbers;
 use super::place::Place;
 use super::product::Sizes;
 use super::tiles::{self, Tiles};
-use super::{GROUP, Geometry, Weight};
+use super::{Filters, GROUP, Geometry};
 use crate::flex::Target;
 use crate::flex::conv::TASKS_PER_THREAD;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
@@ -23,45 +24,41 @@ use crate::flex::tile::Scratch;
 const CHANNELS: usize = 32;
 
 /// A convolution, its tiles and their right factors.
-pub(super) struct AtOnce<'a, A, W> {
+pub(super) struct AtOnce<'a, A, N> {
     geometry: &'a Geometry,
     tiles: Tiles,
     sizes: Sizes,
+    layout: Layout,
     right: Scratch<u32>,
-    of: PhantomData<(A, W)>,
+    of: PhantomData<(A, N)>,
 }
 
-impl<'a, A: Algorithm, W: Weight> AtOnce<'a, A, W> {
+impl<'a, A: Algorithm, N: Numbers> AtOnce<'a, A, N> {
     pub(super) fn new(geometry: &'a Geometry) -> Self {
         let tiles = Tiles::at_once(geometry);
-        let sizes = Sizes {
-            words: geometry.channels_in / W::CHANNELS,
-            channels: CHANNELS,
-            pitch: tiles.pitch,
-        };
+        let sizes = Sizes::new::<N>(geometry, CHANNELS, tiles.pitch);
         Self {
             geometry,
             right: Scratch::new(A::POINTS * A::POINTS * sizes.right()),
             tiles,
             sizes,
+            layout: Layout::new::<A, N>(geometry.channels_in),
             of: PhantomData,
         }
     }
 
     /// The memory of a task.
     pub(super) fn buffers(&self) -> Buffers {
-        let layout = Layout::new::<A, W>(self.geometry.channels_in);
         Buffers {
-            layout,
-            kernels: Scratch::new(CHANNELS / GROUP * layout.group),
+            kernels: Scratch::new(CHANNELS / GROUP * self.layout.group),
             sums: Scratch::new(A::POINTS * A::POINTS * self.sizes.sums() + 2 * MAX_LANES),
         }
     }
 
     /// Transforms what the tiles see, in parallel; `run` runs what each task takes.
-    pub(super) fn see(&mut self, input: &[f32], run: impl Fn(See<'_, '_, A, W>) + Sync) {
+    pub(super) fn see(&mut self, input: &[f32], run: impl Fn(See<'_, '_, A, N>) + Sync) {
         let right = Target(self.right.as_mut_ptr().cast());
-        let words = self.sizes.words;
+        let words = self.sizes.seen;
         let step = words.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD);
         let whole: &Self = self;
         let tasks = (0..words).into_par_iter().step_by(step.max(1));
@@ -79,6 +76,21 @@ impl<'a, A: Algorithm, W: Weight> AtOnce<'a, A, W> {
         );
     }
 
+    /// Makes the right factors of what the tiles see, in parallel; `run` runs what each task takes.
+    pub(super) fn settle(&mut self, run: impl Fn(Settle<'_, N>) + Sync) {
+        let (sizes, tiles) = (self.sizes, tiles::count(self.geometry));
+        self.right
+            .par_chunks_exact_mut(sizes.right())
+            .for_each(|seen| {
+                run(Settle {
+                    seen,
+                    sizes,
+                    tiles,
+                    of: PhantomData,
+                });
+            });
+    }
+
     /// How many tasks the output channels are.
     pub(super) fn tasks(&self) -> usize {
         self.geometry.channels_out.div_ceil(CHANNELS)
@@ -92,7 +104,7 @@ impl<'a, A: Algorithm, W: Weight> AtOnce<'a, A, W> {
 
     /// Each rectangle of tiles.
     #[inline(always)]
-    fn places<S: Simd>(&self, simd: S) -> impl Iterator<Item = Place<'a, A, W>> {
+    fn places<S: Simd>(&self, simd: S) -> impl Iterator<Item = Place<'a, A, N::Seen>> {
         let mut first = 0;
         (0..self.tiles.blocks()).map(move |block| {
             let at = (self.tiles.block(block), first);
@@ -104,15 +116,15 @@ impl<'a, A: Algorithm, W: Weight> AtOnce<'a, A, W> {
 }
 
 /// What all tiles see of some words of input channels.
-pub(super) struct See<'a, 'b, A, W> {
-    whole: &'a AtOnce<'b, A, W>,
+pub(super) struct See<'a, 'b, A, N> {
+    whole: &'a AtOnce<'b, A, N>,
     input: &'a [f32],
     lines: &'a mut Scratch<f32>,
     right: Target,
     words: Range<usize>,
 }
 
-impl<A: Algorithm, W: Weight> Kernel for See<'_, '_, A, W> {
+impl<A: Algorithm, N: Numbers> Kernel for See<'_, '_, A, N> {
     type Output = ();
 
     #[inline(always)]
@@ -130,41 +142,52 @@ impl<A: Algorithm, W: Weight> Kernel for See<'_, '_, A, W> {
     }
 }
 
+/// The right factors of a product.
+pub(super) struct Settle<'a, N> {
+    seen: &'a mut [u32],
+    sizes: Sizes,
+    tiles: usize,
+    of: PhantomData<N>,
+}
+
+impl<N: Numbers> Kernel for Settle<'_, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.sizes.settle::<N, S>(simd, self.seen, self.tiles);
+    }
+}
+
 /// The memory of a task.
 pub(super) struct Buffers {
-    layout: Layout,
     kernels: Scratch<u32>,
     sums: Scratch<f32>,
 }
 
 /// Some output channels of all pictures.
-pub(super) struct Channels<'a, 'b, A, W> {
-    pub(super) whole: &'a AtOnce<'b, A, W>,
+pub(super) struct Channels<'a, 'b, A, N> {
+    pub(super) whole: &'a AtOnce<'b, A, N>,
     pub(super) buffers: &'a mut Buffers,
-    pub(super) weight: &'a [W],
+    pub(super) filters: Filters<'a, N>,
     pub(super) bias: &'a [f32],
     pub(super) target: Target,
     pub(super) range: Range<usize>,
 }
 
-impl<A: Algorithm, W: Weight> Kernel for Channels<'_, '_, A, W> {
+impl<A: Algorithm, N: Numbers> Kernel for Channels<'_, '_, A, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Buffers {
-            layout,
-            kernels,
-            sums,
-        } = self.buffers;
-        let (whole, layout) = (self.whole, *layout);
-        let numbers = GROUP * whole.geometry.channels_in * 9;
-        let weight = &self.weight[self.range.start / GROUP * numbers..];
+        let Buffers { kernels, sums } = self.buffers;
+        let (whole, layout) = (self.whole, self.whole.layout);
+        let first = self.range.start / GROUP;
         let groups = self.range.len() / GROUP;
         let targets = kernels.chunks_exact_mut(layout.group);
-        for (weight, target) in weight.chunks_exact(numbers).zip(targets).take(groups) {
-            let group = Group::<A, W> {
-                weight,
+        for (index, target) in targets.take(groups).enumerate() {
+            let group = Group::<A, N> {
+                filters: (self.filters).group(first + index, whole.geometry.channels_in),
                 target: target.as_mut_ptr(),
                 layout,
                 of: PhantomData,
@@ -177,7 +200,7 @@ impl<A: Algorithm, W: Weight> Kernel for Channels<'_, '_, A, W> {
         };
         let tiles = tiles::count(whole.geometry);
         let sizes = whole.sizes;
-        sizes.multiply::<A, W, S>(simd, kernels, 0..groups, (&whole.right, tiles), sums);
+        sizes.multiply::<A, N, S>(simd, kernels, 0..groups, (&whole.right, tiles), sums);
         for place in whole.places(simd) {
             for (row, channel) in self.range.clone().enumerate() {
                 let sums = &sums[row * sizes.pitch..];

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use super::algorithm::Algorithm;
 use super::kernels::Kernels;
+use super::numbers::Numbers;
 use super::place::Place;
 use super::product::Sizes;
 use super::tiles::Tiles;
-use super::{GROUP, Geometry, Weight};
+use super::{GROUP, Geometry};
 use crate::flex::Target;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
 use crate::flex::tile::Scratch;
@@ -17,12 +18,8 @@ use crate::flex::tile::Scratch;
 const CHANNELS: usize = 64;
 
 /// The sizes of the products of a block.
-fn sizes<W: Weight>(geometry: &Geometry, tiles: &Tiles) -> Sizes {
-    Sizes {
-        words: geometry.channels_in / W::CHANNELS,
-        channels: CHANNELS,
-        pitch: tiles.pitch,
-    }
+fn sizes<N: Numbers>(geometry: &Geometry, tiles: &Tiles) -> Sizes {
+    Sizes::new::<N>(geometry, CHANNELS, tiles.pitch)
 }
 
 /// The memory of a task, which the next one uses again.
@@ -35,9 +32,9 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new<A: Algorithm, W: Weight>(geometry: &Geometry, tiles: &Tiles) -> Self {
+    pub(super) fn new<A: Algorithm, N: Numbers>(geometry: &Geometry, tiles: &Tiles) -> Self {
         let products = A::POINTS * A::POINTS;
-        let sizes = sizes::<W>(geometry, tiles);
+        let sizes = sizes::<N>(geometry, tiles);
         Self {
             lines: Scratch::new(tiles.lines::<A>()),
             // The last row of tiles may begin at the end, and fill a whole vector.
@@ -47,8 +44,8 @@ impl Buffers {
     }
 }
 
-/// Some output channels of a block, with weights of type `W`.
-pub(super) struct Block<'a, A, W> {
+/// Some output channels of a block, with weights of type `N`.
+pub(super) struct Block<'a, A, N> {
     pub(super) geometry: &'a Geometry,
     pub(super) tiles: &'a Tiles,
     pub(super) buffers: &'a mut Buffers,
@@ -60,30 +57,33 @@ pub(super) struct Block<'a, A, W> {
     pub(super) index: usize,
     /// Whole groups.
     pub(super) channels: Range<usize>,
-    pub(super) of: PhantomData<(A, W)>,
+    pub(super) of: PhantomData<(A, N)>,
 }
 
-impl<A: Algorithm, W: Weight> Kernel for Block<'_, A, W> {
+impl<A: Algorithm, N: Numbers> Kernel for Block<'_, A, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let at = (self.tiles.block(self.index), 0);
-        let place = Place::<A, W>::new(simd, self.geometry, self.tiles, at);
-        let sizes = sizes::<W>(self.geometry, self.tiles);
+        let place = Place::<A, N::Seen>::new(simd, self.geometry, self.tiles, at);
+        let sizes = sizes::<N>(self.geometry, self.tiles);
         let Buffers { lines, right, sums } = self.buffers;
-        for word in 0..sizes.words {
+        for word in 0..sizes.seen {
             // SAFETY: there are as many words of each product, and a vector more.
             unsafe {
                 let right = right.as_mut_ptr();
                 place.see(simd, self.input, word, lines, right, sizes.right());
             }
         }
+        for seen in right.chunks_exact_mut(sizes.right()) {
+            sizes.settle::<N, S>(simd, seen, place.tiles());
+        }
         for first in self.channels.clone().step_by(CHANNELS) {
             let channels = first..self.channels.end.min(first + CHANNELS);
             let groups = channels.start / GROUP..channels.end / GROUP;
             let seen = (&right[..], place.tiles());
-            sizes.multiply::<A, W, S>(simd, self.kernels, groups, seen, sums);
+            sizes.multiply::<A, N, S>(simd, self.kernels, groups, seen, sums);
             for (row, channel) in channels.enumerate() {
                 let sums = &sums[row * sizes.pitch..];
                 let bias = self.bias[channel];

@@ -5,14 +5,16 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::algorithm::{Algorithm, POINTS};
-use super::{GROUP, Weight};
+use super::numbers::{Numbers, more};
+use super::{Filters, GROUP, Weight};
+use crate::flex::quantized::scale;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
 
 /// How many vectors of words before they are wanted the kernels are fetched: 4.5 KB.
 const AHEAD: usize = 8;
 
 /// Transformed kernels: for each group of [`GROUP`] output channels, each product and each channel of the group, one of each word
-/// of input channels.
+/// of input channels, and what more is said of them.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels<'a> {
     pub(super) words: &'a [u32],
@@ -38,9 +40,10 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new<A: Algorithm, W: Weight>(channels_in: usize) -> Self {
+    pub(super) fn new<A: Algorithm, N: Numbers>(channels_in: usize) -> Self {
+        let words = channels_in / N::WORD + N::MORE;
         // Whole vectors, and an odd number of them: at a power of two the rows would drive each other out of the cache.
-        let row = ((channels_in / W::CHANNELS).div_ceil(MAX_LANES) | 1) * MAX_LANES;
+        let row = (words.div_ceil(MAX_LANES) | 1) * MAX_LANES;
         let product = GROUP * row;
         Self {
             channels_in,
@@ -52,20 +55,20 @@ impl Layout {
 }
 
 /// Transforms kernels of `[channels_out, channels_in, 3, 3]`; `run` runs what each group takes.
-pub(super) fn transformed<A: Algorithm, W: Weight>(
-    weight: &[W],
+pub(super) fn transformed<A: Algorithm, N: Numbers>(
+    filters: Filters<'_, N>,
     layout: Layout,
-    run: impl Fn(Group<'_, A, W>) + Sync,
+    run: impl Fn(Group<'_, A, N>) + Sync,
 ) -> Vec<u32> {
-    let numbers = GROUP * layout.channels_in * 9;
-    let length = weight.len() / numbers * layout.group;
+    let groups = filters.weight.len() / (GROUP * layout.channels_in * 9);
+    let length = groups * layout.group;
     let mut words = Vec::with_capacity(length);
     words.spare_capacity_mut()[..length]
         .par_chunks_exact_mut(layout.group)
-        .zip(weight.par_chunks_exact(numbers))
-        .for_each(|(target, weight)| {
+        .enumerate()
+        .for_each(|(group, target)| {
             run(Group {
-                weight,
+                filters: filters.group(group, layout.channels_in),
                 target: target.as_mut_ptr().cast(),
                 layout,
                 of: PhantomData,
@@ -77,22 +80,122 @@ pub(super) fn transformed<A: Algorithm, W: Weight>(
 }
 
 /// The kernels of a group of output channels.
-pub(super) struct Group<'a, A, W> {
-    pub(super) weight: &'a [W],
+pub(in super::super) struct Group<'a, A, N> {
+    pub(super) filters: Filters<'a, N>,
     /// Of as many words as the layout says.
     pub(super) target: *mut u32,
     pub(super) layout: Layout,
     pub(super) of: PhantomData<A>,
 }
 
-impl<A: Algorithm, W: Weight> Kernel for Group<'_, A, W> {
+impl<A: Algorithm, N: Numbers> Kernel for Group<'_, A, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        N::transform(simd, &self);
+    }
+}
+
+impl<A: Algorithm> Group<'_, A, i8> {
+    /// Transforms the kernels, which are bytes: once for the greatest of each product, and again to round them.
+    #[inline(always)]
+    pub(super) fn transform_bytes<S: Simd>(&self, simd: S) {
+        let (channels_in, layout) = (self.layout.channels_in, self.layout);
+        assert!(channels_in.is_multiple_of(S::LANES));
+        let rows = self.filters.weight.chunks_exact(9 * channels_in);
+        for (row, (kernels, unit)) in rows.zip(self.filters.scales).enumerate() {
+            let kernels = Bytes::<A> {
+                kernels,
+                channels_in,
+                of: PhantomData,
+            };
+            let mut most = [[simd.splat(0.0); POINTS]; POINTS];
+            for channel in (0..channels_in).step_by(S::LANES) {
+                let products = kernels.transformed(simd, channel);
+                for (most, product) in most
+                    .as_flattened_mut()
+                    .iter_mut()
+                    .zip(products.as_flattened())
+                {
+                    *most = simd.max(simd.abs(*product), *most);
+                }
+            }
+            let most = most.map(|row| row.map(|most| simd.greatest(most)));
+            let inverses = most.map(|row| row.map(|most| simd.splat(scale(most).1)));
+            // SAFETY: a row of each product has as many bytes, and more behind them; they are this group's alone.
+            unsafe {
+                let target = self.target.add(row * layout.row);
+                for channel in (0..channels_in).step_by(S::LANES) {
+                    let products = kernels.transformed(simd, channel);
+                    for at in 0..A::POINTS * A::POINTS {
+                        let (row, column) = (at / A::POINTS, at % A::POINTS);
+                        let product = simd.mul(products[row][column], inverses[row][column]);
+                        let target = target.add(at * layout.product).cast::<i8>();
+                        simd.store_bytes(target.add(channel), product);
+                    }
+                }
+                let words = channels_in / 4;
+                for at in 0..A::POINTS * A::POINTS {
+                    let target = target.add(at * layout.product);
+                    let greatest = most[at / A::POINTS][at % A::POINTS];
+                    let bytes = std::slice::from_raw_parts(target.cast(), channels_in);
+                    let more = more(simd, bytes, greatest, *unit);
+                    target.add(words).cast::<[u32; 2]>().write_unaligned(more);
+                    // What is beyond is not read; but it is memory that was never written.
+                    let beyond = words + more.len();
+                    target.add(beyond).write_bytes(0, layout.row - beyond);
+                }
+            }
+        }
+    }
+}
+
+/// The kernels of an output channel in bytes, a position after the other.
+struct Bytes<'a, A> {
+    kernels: &'a [i8],
+    channels_in: usize,
+    of: PhantomData<A>,
+}
+
+impl<A: Algorithm> Bytes<'_, A> {
+    /// The products of a vector of input channels.
+    #[inline(always)]
+    fn transformed<S: Simd>(&self, simd: S, channel: usize) -> [[S::Vector; POINTS]; POINTS] {
+        let mut rows = [[simd.splat(0.0); POINTS]; 3];
+        for (row, numbers) in rows.iter_mut().enumerate() {
+            let mut kernel = [simd.splat(0.0); 3];
+            for (column, number) in kernel.iter_mut().enumerate() {
+                let at = (3 * row + column) * self.channels_in + channel;
+                // SAFETY: the slice is as long.
+                *number = unsafe { simd.load_bytes(self.kernels[at..][..S::LANES].as_ptr()) };
+            }
+            *numbers = A::kernel(simd, kernel);
+        }
+        let mut products = [[simd.splat(0.0); POINTS]; POINTS];
+        for column in 0..A::POINTS {
+            let [a, b, c] = rows;
+            let transformed = A::kernel(simd, [a[column], b[column], c[column]]);
+            for (products, number) in products.iter_mut().zip(transformed) {
+                products[column] = number;
+            }
+        }
+        products
+    }
+}
+
+impl<A: Algorithm, W: Weight> Group<'_, A, W> {
+    /// Transforms the kernels to words of the same numbers.
+    #[inline(always)]
+    pub(super) fn transform_words<S: Simd>(&self, simd: S) {
         let channels_in = self.layout.channels_in;
         let step = S::LANES * W::CHANNELS;
-        for (row, kernels) in self.weight.chunks_exact(channels_in * 9).enumerate() {
+        for (row, kernels) in self
+            .filters
+            .weight
+            .chunks_exact(channels_in * 9)
+            .enumerate()
+        {
             for (index, kernels) in kernels.chunks(step * 9).enumerate() {
                 let mut room = [W::ZERO; 9 * 2 * MAX_LANES];
                 let source = if kernels.len() == step * 9 {
@@ -125,9 +228,7 @@ impl<A: Algorithm, W: Weight> Kernel for Group<'_, A, W> {
             }
         }
     }
-}
 
-impl<A: Algorithm, W: Weight> Group<'_, A, W> {
     /// Transforms the kernels of a vector of words of input channels.
     ///
     /// # Safety

@@ -1,6 +1,6 @@
 //! The inner loop: a tile of sums that stays in registers.
 
-use super::Weight;
+use super::numbers::Numbers;
 use crate::flex::simd::Simd;
 
 /// A product of matrices, of some rows and a few vectors of columns.
@@ -9,7 +9,7 @@ pub(super) struct Panel<'a> {
     pub(super) left: &'a [u32],
     /// From a row of the left factor to the next.
     pub(super) row: usize,
-    /// For each word, one of each tile.
+    /// For each word, one of each tile; and what stands behind them.
     pub(super) right: &'a [u32],
     /// For each row, one of each tile.
     pub(super) sums: &'a mut [f32],
@@ -24,16 +24,22 @@ impl Panel<'_> {
     ///
     /// If a factor or the sums are shorter than that.
     #[inline(always)]
-    pub(super) fn multiply<S: Simd, W: Weight, const ROWS: usize, const VECTORS: usize>(
+    pub(super) fn multiply<S: Simd, N: Numbers, const ROWS: usize, const VECTORS: usize>(
         &mut self,
         simd: S,
     ) {
         let (words, pitch) = (self.words, self.pitch);
-        assert!(self.left.len() >= (ROWS - 1) * self.row + words);
-        assert!(self.right.len() >= (words - 1) * pitch + VECTORS * S::LANES);
+        assert!(self.left.len() >= (ROWS - 1) * self.row + words + N::MORE);
+        assert!(self.right.len() >= words * pitch + VECTORS * S::LANES);
         assert!(self.sums.len() >= (ROWS - 1) * pitch + VECTORS * S::LANES);
-        let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
         let (left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
+        let more = left.wrapping_add(words);
+        // SAFETY: as asserted.
+        let mut sums = [[unsafe { N::begin(simd, more) }; VECTORS]; ROWS];
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: as asserted.
+            *sums = [unsafe { N::begin(simd, more.add(row * self.row)) }; VECTORS];
+        }
         for word in 0..words {
             let mut rows = [left; ROWS];
             // SAFETY: as asserted.
@@ -41,7 +47,7 @@ impl Panel<'_> {
                 for (index, row) in rows.iter_mut().enumerate() {
                     *row = left.add(index * self.row + word);
                 }
-                W::add_products(simd, rows, right, &mut sums);
+                N::add_products(simd, rows, right, &mut sums);
                 right = right.wrapping_add(pitch);
             }
         }
@@ -50,6 +56,8 @@ impl Panel<'_> {
                 // SAFETY: as asserted.
                 unsafe {
                     let target = self.sums.as_mut_ptr().add(row * pitch + index * S::LANES);
+                    let of_tiles = right.add(index * S::LANES);
+                    let sum = N::finish(simd, sum, more.add(row * self.row), of_tiles);
                     simd.store(target, sum);
                 }
             }

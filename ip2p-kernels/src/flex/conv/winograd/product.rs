@@ -2,15 +2,18 @@
 
 use super::algorithm::{Algorithm, POINTS};
 use super::kernels::Kernels;
+use super::numbers::Numbers;
 use super::panel::Panel;
-use super::{GROUP, Weight};
+use super::{GROUP, Geometry};
+use crate::flex::conv::weight::Weight;
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS};
 
 /// The sizes of the products of some output channels with some tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
-    /// Of input channels.
-    pub(super) words: usize,
+    /// Of input channels: how many words, and how many when the tiles see them.
+    words: usize,
+    pub(super) seen: usize,
     /// How many output channels at most.
     pub(super) channels: usize,
     /// From a row of right factors, or of products, to the next.
@@ -18,9 +21,18 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
+    pub(super) fn new<N: Numbers>(geometry: &Geometry, channels: usize, pitch: usize) -> Self {
+        Self {
+            words: geometry.channels_in / N::WORD,
+            seen: geometry.channels_in / N::Seen::CHANNELS,
+            channels,
+            pitch,
+        }
+    }
+
     /// From the right factors of a product to those of the next: at a power of two they would drive each other out of the cache.
     pub(super) fn right(self) -> usize {
-        self.words * self.pitch + MAX_LANES
+        self.seen.max(self.words + 1) * self.pitch + MAX_LANES
     }
 
     /// From the sums of a product to those of the next.
@@ -28,9 +40,15 @@ impl Sizes {
         self.channels * self.pitch + MAX_LANES
     }
 
+    /// Makes the right factors of a product of what `tiles` tiles have seen.
+    #[inline(always)]
+    pub(super) fn settle<N: Numbers, S: Simd>(self, simd: S, seen: &mut [u32], tiles: usize) {
+        N::settle(simd, seen, self.words * N::WORD, self.pitch, tiles);
+    }
+
     /// The products of `groups` of output channels with the first `tiles` tiles: for each product, each channel, one of each tile.
     #[inline(always)]
-    pub(super) fn multiply<A: Algorithm, W: Weight, S: Simd>(
+    pub(super) fn multiply<A: Algorithm, N: Numbers, S: Simd>(
         self,
         simd: S,
         kernels: Kernels<'_>,
@@ -42,7 +60,7 @@ impl Sizes {
         let Self { words, pitch, .. } = self;
         let tiles = tiles.next_multiple_of(S::LANES);
         for product in 0..A::POINTS * A::POINTS {
-            let right = &right[product * self.right()..][..words * pitch];
+            let right = &right[product * self.right()..][..self.right()];
             let sums = &mut sums[product * self.sums()..][..self.channels * pitch];
             for tile in (0..tiles).step_by(TILE_VECTORS * S::LANES) {
                 for (index, group) in groups.clone().enumerate() {
@@ -57,12 +75,12 @@ impl Sizes {
                             pitch,
                         };
                         match (S::TILE_ROWS, (tiles - tile) / S::LANES) {
-                            (8, 1) => panel.multiply::<S, W, 8, 1>(simd),
-                            (8, 2) => panel.multiply::<S, W, 8, 2>(simd),
-                            (8, _) => panel.multiply::<S, W, 8, TILE_VECTORS>(simd),
-                            (_, 1) => panel.multiply::<S, W, 4, 1>(simd),
-                            (_, 2) => panel.multiply::<S, W, 4, 2>(simd),
-                            (..) => panel.multiply::<S, W, 4, TILE_VECTORS>(simd),
+                            (8, 1) => panel.multiply::<S, N, 8, 1>(simd),
+                            (8, 2) => panel.multiply::<S, N, 8, 2>(simd),
+                            (8, _) => panel.multiply::<S, N, 8, TILE_VECTORS>(simd),
+                            (_, 1) => panel.multiply::<S, N, 4, 1>(simd),
+                            (_, 2) => panel.multiply::<S, N, 4, 2>(simd),
+                            (..) => panel.multiply::<S, N, 4, TILE_VECTORS>(simd),
                         }
                     }
                 }

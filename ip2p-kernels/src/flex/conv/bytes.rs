@@ -1,0 +1,79 @@
+//! Right factors of bytes, with a scale for each column of them.
+
+use crate::flex::quantized::GREATEST;
+use crate::flex::simd::Simd;
+
+/// Makes bytes of the pairs of `bf16` numbers that `seen` is of so many channels, a row of `pitch` words two channels: a row four of them
+/// then, each 128 more so that it has no sign, and behind them a row of what 1 stands for in each of the first `tiles` columns.
+///
+/// # Panics
+///
+/// If there are not as many words.
+#[inline(always)]
+pub(super) fn settle<S: Simd>(
+    simd: S,
+    seen: &mut [u32],
+    channels: usize,
+    pitch: usize,
+    tiles: usize,
+) {
+    let pairs = channels / 2;
+    assert!(seen.len() >= pairs.max(channels / 4 + 1) * pitch && tiles <= pitch);
+    let seen = seen.as_mut_ptr();
+    for tile in (0..tiles).step_by(S::LANES) {
+        let mut most = simd.splat(0.0);
+        let mut zeros = simd.splat(0.0);
+        for pair in 0..pairs {
+            // SAFETY: as asserted.
+            let pair = unsafe { simd.load_words(seen.add(pair * pitch + tile)) };
+            for number in simd.halves(pair) {
+                most = simd.max(simd.abs(number), most);
+                zeros = simd.mul_add(number, simd.splat(0.0), zeros);
+            }
+        }
+        let inverse = simd.div(
+            simd.splat(GREATEST),
+            simd.max(most, simd.splat(f32::MIN_POSITIVE * GREATEST)),
+        );
+        for word in 0..channels / 4 {
+            // SAFETY: as asserted; a row is written to after it has been read.
+            unsafe {
+                let source = seen.add(2 * word * pitch + tile);
+                let [a, b] = simd.halves(simd.load_words(source));
+                let [c, d] = simd.halves(simd.load_words(source.add(pitch)));
+                let bytes = simd.bytes([a, b, c, d], inverse);
+                simd.store_words(seen.add(word * pitch + tile), bytes);
+            }
+        }
+        // What is not finite has no byte: the scale says it.
+        let scale = simd.add(simd.mul(most, simd.splat(1.0 / GREATEST)), zeros);
+        // SAFETY: as asserted.
+        unsafe { simd.store(seen.add(channels / 4 * pitch + tile).cast(), scale) };
+    }
+}
+
+/// The sums, and the products of a word of right factors with one of the left, whose bytes have signs, in each lane.
+///
+/// # Safety
+///
+/// Both must be readable, `right` for `VECTORS` vectors.
+#[inline(always)]
+pub(super) unsafe fn add_words<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    left: [*const u32; ROWS],
+    right: *const u32,
+    sums: &mut [[S::Words; VECTORS]; ROWS],
+) {
+    let mut factors = [simd.splat_word(0); VECTORS];
+    for (index, factor) in factors.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *factor = unsafe { simd.load_words(right.add(index * S::LANES)) };
+    }
+    for (sums, left) in sums.iter_mut().zip(left) {
+        // SAFETY: the caller's.
+        let bytes = simd.splat_word(unsafe { left.read_unaligned() });
+        for (sum, factor) in sums.iter_mut().zip(factors) {
+            *sum = simd.dot_bytes(factor, bytes, *sum);
+        }
+    }
+}
