@@ -155,10 +155,10 @@ pub fn device_answers(name: &str, within: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The tensor type of a precision.
+/// The tensor type of a precision: of `int8`, that of what is not made of whole numbers.
 #[must_use]
 pub fn dtype(precision: Precision) -> FloatDType {
-    match precision {
+    match precision.of_floats() {
         Precision::F16 => FloatDType::F16,
         Precision::Bf16 => FloatDType::BF16,
         _ => FloatDType::F32,
@@ -181,7 +181,10 @@ pub(crate) fn is_cpu(device: &Device) -> bool {
 ///
 /// [`Error::Device`] that names the precisions that it has.
 pub fn check_precision(device: &Device, precision: Precision) -> Result<()> {
-    let has = |precision: &Precision| device.supports_dtype(dtype(*precision));
+    let has = |precision: &Precision| match precision {
+        Precision::Int8 => is_cpu(device),
+        precision => device.supports_dtype(dtype(*precision)),
+    };
     if has(&precision) {
         return Ok(());
     }

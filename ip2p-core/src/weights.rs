@@ -31,7 +31,7 @@ impl WeightsVariant {
     pub fn smallest_for(precision: Precision) -> [Self; 2] {
         match precision {
             Precision::F32 => [Self::Full, Self::Fp16],
-            Precision::F16 | Precision::Bf16 => [Self::Fp16, Self::Full],
+            Precision::F16 | Precision::Bf16 | Precision::Int8 => [Self::Fp16, Self::Full],
         }
     }
 }

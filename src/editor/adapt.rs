@@ -1,6 +1,6 @@
 //! Other adaptations in an editor that is loaded.
 
-use ip2p_core::Result;
+use ip2p_core::{Precision, Result};
 use ip2p_io::{Component, Lora};
 
 use super::Editor;
@@ -35,8 +35,13 @@ impl Editor {
         let precision = self.precision;
         let text_encoders = (self.text_encoders)
             .changed(|text| text.load_again(&self.model, &after, &self.device, precision))?;
-        let unet = (self.unet)
-            .changed(|unet| after.load_again(before, unet.clone(), Component::Unet, precision))?;
+        let unet = (self.unet).changed(|unet| {
+            let unet = after.load_again(before, unet.clone(), Component::Unet, precision)?;
+            Ok(match precision {
+                Precision::Int8 => unet.quantize(),
+                _ => unet,
+            })
+        })?;
         self.fingerprint = after.fingerprint(precision)?;
         self.text_encoders = text_encoders;
         self.unet = unet;

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use ip2p_core::{Precision, Result};
 use ip2p_io::{Component, LoadProgress};
-use ip2p_models::unet::UNet2DConditionModel;
+use ip2p_models::unet::{Quantizer, UNet2DConditionModel};
 use ip2p_models::vae::{Autoencoder, Tiling, VaeOptions};
 
 use super::text::TextEncoders;
@@ -160,9 +160,15 @@ impl Model {
         precision: Precision,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<UNet2DConditionModel> {
-        let unet = self.unet.init(device);
-        let loaded = (self.checkpoint).load(unet, Component::Unet, precision, progress)?;
-        Ok(loaded.0)
+        let (unet, checkpoint) = (self.unet.init(device), &self.checkpoint);
+        let loaded = match precision {
+            Precision::Int8 => {
+                let mut then = Quantizer::default();
+                checkpoint.load_mapped(unet, Component::Unet, precision, progress, &mut then)
+            }
+            _ => checkpoint.load(unet, Component::Unet, precision, progress),
+        };
+        Ok(loaded?.0)
     }
 }
 

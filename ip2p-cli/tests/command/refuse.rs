@@ -30,7 +30,7 @@ fn settings_that_make_no_sense_are_refused_before_weights_are_read() {
         (&["--size", "100"], "size must be a multiple of 16"),
         (&["--count", "0"], "count must be"),
         (&["--device", "abacus"], "abacus"),
-        (&["--precision", "f8"], "f32, f16, bf16"),
+        (&["--precision", "f8"], "f32, f16, bf16, int8"),
         (&["-o", "nowhere/out.png"], "nowhere"),
         (&["-o", "out.xyz"], "out.xyz"),
         (&["-o", "out.gif"], "out.gif"),

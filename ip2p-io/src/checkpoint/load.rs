@@ -69,6 +69,22 @@ impl Weights {
         precision: Precision,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(M, LoadReport)> {
+        self.load_mapped(module, precision, progress, &mut Unchanged)
+    }
+
+    /// As [`Self::load`], with each parameter mapped by `then` as soon as it is there, so that no more than one is held as it was read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_mapped<M: Module>(
+        &self,
+        module: M,
+        precision: Precision,
+        progress: &mut dyn FnMut(LoadProgress),
+        then: &mut impl ModuleMapper,
+    ) -> Result<(M, LoadReport)> {
+        let precision = precision.of_floats();
         let plan = self.plan(&module)?;
         let report = LoadReport {
             component: self.component,
@@ -81,7 +97,7 @@ impl Weights {
             file_bytes: plan.values().map(|planned| planned.stored.info.bytes).sum(),
             precision,
         };
-        let module = self.fill(module, plan, precision, progress)?;
+        let module = self.fill(module, plan, precision, (progress, then))?;
         Ok((module, report))
     }
 
@@ -96,7 +112,9 @@ impl Weights {
     ) -> Result<M> {
         let mut plan = self.plan(&module)?;
         plan.retain(|name, _| names.contains(name));
-        self.fill(module, plan, precision, &mut |_| ())
+        let silent: &mut dyn FnMut(LoadProgress) = &mut |_| ();
+        let how = (silent, &mut Unchanged);
+        self.fill(module, plan, precision.of_floats(), how)
     }
 
     fn fill<M: Module>(
@@ -104,7 +122,7 @@ impl Weights {
         module: M,
         plan: BTreeMap<String, Planned<'_>>,
         precision: Precision,
-        progress: &mut dyn FnMut(LoadProgress),
+        (progress, then): (&mut dyn FnMut(LoadProgress), &mut impl ModuleMapper),
     ) -> Result<M> {
         let bytes = plan.values().map(|planned| planned.stored.info.bytes);
         let at = LoadProgress {
@@ -120,6 +138,7 @@ impl Weights {
             place: Place::default(),
             at,
             progress,
+            then,
             failed: None,
         };
         let module = module.map(&mut filler);
@@ -241,7 +260,7 @@ impl ModuleVisitor for Planner<'_> {
 }
 
 /// The second walk: reads each tensor into its parameter.
-struct Filler<'a> {
+struct Filler<'a, T> {
     weights: &'a Weights,
     plan: BTreeMap<String, Planned<'a>>,
     precision: Precision,
@@ -249,11 +268,13 @@ struct Filler<'a> {
     place: Place,
     at: LoadProgress,
     progress: &'a mut dyn FnMut(LoadProgress),
+    /// What maps each parameter that has been read.
+    then: &'a mut T,
     /// A walk cannot be left early: after an error the rest of it does nothing.
     failed: Option<Error>,
 }
 
-impl Filler<'_> {
+impl<T> Filler<'_, T> {
     fn read(&mut self, name: &str, planned: &Planned<'_>, device: &Device) -> Result<TensorData> {
         let info = &planned.stored.info;
         let path = &self.weights.files[planned.stored.file];
@@ -278,13 +299,15 @@ impl Filler<'_> {
     }
 }
 
-impl ModuleMapper for Filler<'_> {
+impl<T: ModuleMapper> ModuleMapper for Filler<'_, T> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.place.enter(name, container_type);
+        self.then.enter_module(name, container_type);
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+    fn exit_module(&mut self, name: &str, container_type: &str) {
         self.place.exit();
+        self.then.exit_module(name, container_type);
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -301,13 +324,22 @@ impl ModuleMapper for Filler<'_> {
             Ok(data) => {
                 let tensor = Tensor::from_data(data, (&device, dtype(self.precision)));
                 let id = param.id;
-                param.transform_for_load(tensor, id)
+                self.then.map_float(param.transform_for_load(tensor, id))
             }
             Err(error) => {
                 self.failed = Some(error);
                 param
             }
         }
+    }
+}
+
+/// Leaves every parameter as it is.
+struct Unchanged;
+
+impl ModuleMapper for Unchanged {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param
     }
 }
 

@@ -52,7 +52,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper};
 use ip2p_core::{Error, Precision, Result};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -341,11 +341,33 @@ impl Checkpoint {
         precision: Precision,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(M, LoadReport)> {
+        self.checked_weights(component, precision)?
+            .load(module, precision, progress)
+    }
+
+    /// As [`Weights::load_mapped`], of one of the networks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn load_mapped<M: Module>(
+        &self,
+        module: M,
+        component: Component,
+        precision: Precision,
+        progress: &mut dyn FnMut(LoadProgress),
+        then: &mut impl ModuleMapper,
+    ) -> Result<(M, LoadReport)> {
+        self.checked_weights(component, precision)?
+            .load_mapped(module, precision, progress, then)
+    }
+
+    /// The weights of a network, of a kind that is supported.
+    fn checked_weights(&self, component: Component, precision: Precision) -> Result<Weights> {
         if component == Component::Unet {
             self.check_kind()?;
         }
-        self.weights(component, precision)?
-            .load(module, precision, progress)
+        self.weights(component, precision)
     }
 
     /// A name for these weights, different for every training: 64 hexadecimal digits.

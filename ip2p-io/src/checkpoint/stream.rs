@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn plain(precision: Precision) -> Format {
-        Format::Plain(match precision {
+        Format::Plain(match precision.of_floats() {
             Precision::F16 => Dtype::F16,
             Precision::Bf16 => Dtype::BF16,
             _ => Dtype::F32,
@@ -202,7 +202,7 @@ mod tests {
             assert_eq!(header.metadata(), &metadata);
             assert_eq!(header.tensors().count(), 3);
             let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-            let first = match precision {
+            let first = match precision.of_floats() {
                 Precision::F16 => f16::from_f32(1.5).to_le_bytes().to_vec(),
                 Precision::Bf16 => bf16::from_f32(1.5).to_le_bytes().to_vec(),
                 _ => 1.5_f32.to_le_bytes().to_vec(),

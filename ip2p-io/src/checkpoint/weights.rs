@@ -136,6 +136,20 @@ impl Weights {
         sizes.fold((0, 0), |(all, most), size| (all + size, most.max(size)))
     }
 
+    /// How many numbers there are in the tensors of whose canonical names and shapes `of` holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] if two tensors have the same name.
+    pub fn numbers_of(&self, of: impl Fn(&str, &[usize]) -> bool) -> Result<u64> {
+        let shapes = self.by_canonical_name()?.into_iter();
+        let shapes = shapes.map(|(name, key)| (name, &self.tensors[key].info.shape));
+        let wanted = shapes.filter(|(name, shape)| of(name, shape));
+        Ok(wanted
+            .map(|(_, shape)| shape.iter().product::<usize>() as u64)
+            .sum())
+    }
+
     /// How many bytes their tensors are in the files.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {

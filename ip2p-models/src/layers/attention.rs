@@ -110,7 +110,7 @@ impl Attention {
         // In the type of the weights, which says what products are made in.
         let [keys, values] = [&self.to_k, &self.to_v].map(|layer| {
             let x = ops::linear(layer, context.clone());
-            self.split_heads(x.cast(layer.weight.val().dtype()))
+            self.split_heads(x.cast(ops::product_dtype(layer)))
         });
         KeysValues { keys, values }
     }

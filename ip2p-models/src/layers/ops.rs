@@ -7,7 +7,7 @@ pub(crate) use ip2p_kernels::{
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 /// Applies a linear layer, whose weights may be narrower than `x`.
 pub(crate) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
@@ -19,6 +19,14 @@ pub(crate) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> 
 pub(crate) fn linear_geglu(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     let bias = layer.bias.as_ref().map(Param::val);
     ip2p_kernels::linear_geglu(x, layer.weight.val(), bias)
+}
+
+/// The type that the products of a layer are made in, where they are not of whole numbers.
+pub(crate) fn product_dtype(layer: &Linear) -> DType {
+    match layer.weight.val().dtype() {
+        DType::QFloat(_) => DType::BF16,
+        dtype => dtype,
+    }
 }
 
 /// Scaled dot-product attention: every query sees every key.

@@ -3,9 +3,9 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
-use super::{Conv2d, Conv2dConfig};
+use super::{Conv2d, Conv2dConfig, ops};
 
 /// Configuration of a [`Projection`].
 #[derive(Config, Debug)]
@@ -54,14 +54,13 @@ impl Projection {
     /// - output: `[batch, height * width, out_channels]`
     #[must_use]
     pub fn to_tokens(&self, x: Tensor<4>) -> Tensor<3> {
-        let (weight, bias) = self.parameters();
         let pixels = x.flatten::<3>(2, 3).swap_dims(1, 2); // [batch, height * width, in]
-        if weight.dtype() != pixels.dtype() {
-            return ip2p_kernels::linear(pixels, weight.transpose(), bias);
+        if self.dtype() != pixels.dtype() {
+            return self.project(pixels);
         }
         // Where they lie: no pixel is moved.
-        let tokens = pixels.matmul(weight.transpose().unsqueeze());
-        match bias {
+        let tokens = pixels.matmul(self.matrix().transpose().unsqueeze());
+        match self.bias() {
             Some(bias) => tokens + bias.reshape([1, 1, -1]),
             None => tokens,
         }
@@ -75,28 +74,50 @@ impl Projection {
     /// - output: `[batch, out_channels, height, width]`
     #[must_use]
     pub fn to_picture(&self, tokens: Tensor<3>, [height, width]: [usize; 2]) -> Tensor<4> {
-        let (weight, bias) = self.parameters();
-        let x = if weight.dtype() == tokens.dtype() {
-            let x = (weight.unsqueeze()).matmul(tokens.swap_dims(1, 2));
-            match bias {
+        let x = if self.dtype() == tokens.dtype() {
+            let x = (self.matrix().unsqueeze()).matmul(tokens.swap_dims(1, 2));
+            match self.bias() {
                 Some(bias) => x + bias.reshape([1, -1, 1]),
                 None => x,
             }
         } else {
-            ip2p_kernels::linear(tokens, weight.transpose(), bias).swap_dims(1, 2)
+            self.project(tokens).swap_dims(1, 2)
         }; // [batch, out, height * width]
         let [batch, channels, _] = x.dims();
         x.reshape([batch, channels, height, width])
     }
 
-    /// The matrix as `[out, in]`, and the bias.
-    fn parameters(&self) -> (Tensor<2>, Option<Tensor<1>>) {
-        let (weight, bias) = match self {
+    /// Projects each token.
+    fn project(&self, tokens: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Linear(linear) => ops::linear(linear, tokens),
+            Self::Conv(conv) => ip2p_kernels::pointwise(tokens, conv.weight.val(), self.bias()),
+        }
+    }
+
+    /// The matrix as `[out, in]`.
+    fn matrix(&self) -> Tensor<2> {
+        match self {
             // burn keeps the weight of a linear layer as `[in, out]`.
-            Self::Linear(linear) => (linear.weight.val().transpose(), &linear.bias),
-            Self::Conv(conv) => (conv.weight.val().flatten(1, 3), &conv.bias),
+            Self::Linear(linear) => linear.weight.val().transpose(),
+            Self::Conv(conv) => conv.weight.val().flatten(1, 3),
+        }
+    }
+
+    fn bias(&self) -> Option<Tensor<1>> {
+        let bias = match self {
+            Self::Linear(linear) => &linear.bias,
+            Self::Conv(conv) => &conv.bias,
         };
-        (weight, bias.as_ref().map(Param::val))
+        bias.as_ref().map(Param::val)
+    }
+
+    /// The type of the weights.
+    fn dtype(&self) -> DType {
+        match self {
+            Self::Linear(linear) => linear.weight.val().dtype(),
+            Self::Conv(conv) => conv.weight.val().dtype(),
+        }
     }
 }
 

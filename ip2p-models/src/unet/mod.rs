@@ -14,6 +14,7 @@ mod cost;
 mod deep;
 mod levels;
 mod model;
+mod quantize;
 mod watch;
 
 pub use addition::{AddedConditions, Addition};
@@ -23,4 +24,5 @@ pub use config::UNet2DConditionConfig;
 pub use deep::DeepFeatures;
 pub use levels::UNetLevel;
 pub use model::UNet2DConditionModel;
+pub use quantize::Quantizer;
 pub use watch::TokenAttention;

@@ -107,8 +107,8 @@ impl EditRun {
         if let Some(lora) = &self.lora {
             lora.check()?;
         }
-        if self.precision == Precision::F16 {
-            let expected = "f32 or bf16, for gradients of f16 would vanish";
+        if matches!(self.precision, Precision::F16 | Precision::Int8) {
+            let expected = "f32 or bf16, for gradients of f16 would vanish, and int8 has none";
             return Err(Error::setting("precision", expected, self.precision));
         }
         check::within(

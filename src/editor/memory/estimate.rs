@@ -2,6 +2,7 @@
 
 use ip2p_core::{Error, Precision, Result, Size};
 use ip2p_io::Component;
+use ip2p_models::unet::Quantizer;
 use ip2p_models::vae::VaeOptions;
 
 use super::{MemoryEdit, MemoryUse};
@@ -26,6 +27,9 @@ const RESULT: u64 = 3;
 
 /// What the operators keep for themselves and what lies free between tensors, as a share of the activations.
 const OPERATORS: f64 = 0.25;
+
+/// For how many whole numbers their scales take a byte: one of 4 bytes for 128 numbers or more, as networks are.
+const SCALES: u64 = 32;
 
 /// Bytes of weights, and of what reading the largest of them takes beside.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +64,12 @@ impl Model {
                 reading: largest * (bytes + 4),
             })
         };
+        let mut unet = of(Component::Unet, precision)?;
+        if precision == Precision::Int8 {
+            let weights = self.checkpoint.weights(Component::Unet, precision)?;
+            let whole = weights.numbers_of(|name, shape| Quantizer::takes(name, shape.len()))?;
+            unet.bytes -= whole - whole / SCALES;
+        }
         let mut text = of(Component::TextEncoder, precision)?;
         if self.text.second.is_some() {
             let second = of(Component::TextEncoder2, precision)?;
@@ -69,7 +79,7 @@ impl Model {
         Ok(AllWeights {
             text,
             vae: of(Component::Vae, self.vae_precision(precision))?,
-            unet: of(Component::Unet, precision)?,
+            unet,
             in_memory,
         })
     }
@@ -222,8 +232,5 @@ fn share_of(bytes: u64) -> u64 {
 
 /// The bytes of a number.
 fn bytes_of(precision: Precision) -> u64 {
-    match precision {
-        Precision::F16 | Precision::Bf16 => 2,
-        _ => 4,
-    }
+    precision.bytes() as u64
 }
