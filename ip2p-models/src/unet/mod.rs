@@ -12,6 +12,7 @@ mod conditioning;
 mod config;
 mod cost;
 mod deep;
+mod finite;
 mod levels;
 mod model;
 mod quantize;

@@ -22,13 +22,11 @@ pub(super) fn settle<S: Simd>(
     let seen = seen.as_mut_ptr();
     for tile in (0..tiles).step_by(S::LANES) {
         let mut most = simd.splat(0.0);
-        let mut zeros = simd.splat(0.0);
         for pair in 0..pairs {
             // SAFETY: as asserted.
             let pair = unsafe { simd.load_words(seen.add(pair * pitch + tile)) };
             for number in simd.halves(pair) {
-                most = simd.max(simd.abs(number), most);
-                zeros = simd.mul_add(number, simd.splat(0.0), zeros);
+                most = simd.max_magnitude(most, number);
             }
         }
         let inverse = simd.div(
@@ -46,7 +44,7 @@ pub(super) fn settle<S: Simd>(
             }
         }
         // What is not finite has no byte: the scale says it.
-        let scale = simd.add(simd.mul(most, simd.splat(1.0 / GREATEST)), zeros);
+        let scale = simd.mul(most, simd.splat(1.0 / GREATEST));
         // SAFETY: as asserted.
         unsafe { simd.store(seen.add(channels / 4 * pitch + tile).cast(), scale) };
     }

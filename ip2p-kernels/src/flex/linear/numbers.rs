@@ -171,8 +171,7 @@ impl Numbers for i8 {
     #[inline(always)]
     fn round<S: Simd>(simd: S, row: &[f32], target: &mut [u32]) -> ByteRow {
         assert_eq!(row.len(), Self::WORD * target.len());
-        let (greatest, not_finite) = greatest(simd, row);
-        let (scale, inverse) = scale(greatest);
+        let (scale, inverse) = scale(greatest(simd, row));
         let bytes = target.as_mut_ptr().cast::<Self>();
         let whole = row.len() - row.len() % S::LANES;
         let factor = simd.splat(inverse);
@@ -188,7 +187,7 @@ impl Numbers for i8 {
             unsafe { *bytes.add(at) = to_byte((inverse * number).round_ties_even()) };
         }
         ByteRow {
-            scale: scale + not_finite,
+            scale,
             // SAFETY: the bytes of the words.
             begin: -128
                 * sum_of_bytes(simd, unsafe {
@@ -265,24 +264,16 @@ impl Numbers for i8 {
     }
 }
 
-/// The greatest magnitude of a row, and 0, or NaN if not all its numbers are finite: which the greatest may not show.
+/// The greatest magnitude of a row; NaN if a number is.
 #[inline(always)]
-fn greatest<S: Simd>(simd: S, row: &[f32]) -> (f32, f32) {
-    let mut vectors = row.chunks_exact(S::LANES);
+fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut most = simd.splat(0.0);
-    let mut zeros = simd.splat(0.0);
-    for vector in &mut vectors {
-        // SAFETY: a chunk is a vector.
-        let vector = unsafe { simd.load(vector.as_ptr()) };
-        most = simd.max(simd.abs(vector), most);
-        zeros = simd.mul_add(vector, simd.splat(0.0), zeros);
+    for at in (0..row.len()).step_by(S::LANES) {
+        let count = S::LANES.min(row.len() - at);
+        let lanes = u32::MAX >> (u32::BITS as usize - count);
+        // SAFETY: so many numbers are left.
+        let numbers = unsafe { simd.load_where(row.as_ptr().add(at), lanes) };
+        most = simd.max_magnitude(most, numbers);
     }
-    let rest = vectors.remainder();
-    let most = rest
-        .iter()
-        .fold(simd.greatest(most), |most, number| most.max(number.abs()));
-    let zeros = rest
-        .iter()
-        .fold(simd.sum(zeros), |zeros, number| zeros + 0.0 * number);
-    (most, zeros)
+    simd.greatest(most)
 }

@@ -6,12 +6,12 @@ use std::arch::x86_64::{
     _mm256_blend_epi16, _mm256_blendv_ps, _mm256_castpd_ps, _mm256_castps_pd, _mm256_castps_si256,
     _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cvtepi32_ps,
     _mm256_cvtepu16_epi32, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maskload_ps, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_permute4x64_pd, _mm256_round_ps,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
-    _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srli_epi16,
-    _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maskload_ps, _mm256_max_epi32, _mm256_max_ps,
+    _mm256_min_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_permute4x64_pd,
+    _mm256_round_ps, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32,
+    _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srai_epi16,
+    _mm256_srli_epi16, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm256_xor_si256,
 };
 
 use super::{Kernel, Simd};
@@ -287,5 +287,15 @@ impl Simd for Avx2 {
     fn halves(self, pairs: Self::Words) -> [Self::Vector; 2] {
         // SAFETY: the token proves the instructions.
         unsafe { [first_of(pairs), second_of(pairs)] }
+    }
+    #[inline(always)]
+    fn max_magnitude(self, magnitude: Self::Vector, number: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            // Of numbers without sign the order is that of their bits, NaN being the greatest.
+            let bits = _mm256_set1_epi32(i32::MAX);
+            let bits = _mm256_and_si256(_mm256_castps_si256(number), bits);
+            _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(magnitude), bits))
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::arch::x86_64::{
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
     _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_div_ps, _mm512_dpbf16_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
-    _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
+    _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
     _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
     _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
     _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32,
@@ -434,6 +434,16 @@ impl<const DOT: bool> Simd for Wide<DOT> {
             let cd = _mm512_ternarylogic_epi32::<CHOOSE>(c, _mm512_slli_epi32::<8>(d), low);
             let half = _mm512_set1_epi32(0xffff);
             _mm512_ternarylogic_epi32::<CHOOSE>(ab, _mm512_slli_epi32::<16>(cd), half)
+        }
+    }
+    #[inline(always)]
+    fn max_magnitude(self, magnitude: Self::Vector, number: Self::Vector) -> Self::Vector {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            // Of numbers without sign the order is that of their bits, NaN being the greatest.
+            let bits = _mm512_set1_epi32(i32::MAX);
+            let bits = _mm512_and_si512(_mm512_castps_si512(number), bits);
+            _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(magnitude), bits))
         }
     }
 }

@@ -9,11 +9,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(test)]
+mod each;
 mod math;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 use avx512::{Avx512, Avx512Bf16};
+#[cfg(test)]
+pub(crate) use each::{assert_sets_agree, dispatch_each};
 #[cfg(feature = "autodiff")]
 pub(crate) use math::silu_slope;
 pub(crate) use math::{exp2, exp2_short, gelu, quick_gelu, silu};
@@ -238,6 +242,8 @@ pub(crate) trait Simd: Copy + Sync {
     /// The whole number that is each word, with its sign.
     fn to_numbers(self, words: Self::Words) -> Self::Vector;
 
+    /// The greater of a magnitude and that of a number; NaN where either is.
+    fn max_magnitude(self, magnitude: Self::Vector, number: Self::Vector) -> Self::Vector;
     /// The bits that are set in one of two words and not in the other.
     fn xor(self, a: Self::Words, b: Self::Words) -> Self::Words;
 
@@ -253,13 +259,21 @@ pub(crate) trait Simd: Copy + Sync {
         self.max(self.sub(self.splat(0.0), a), a)
     }
 
-    /// The greatest lane.
+    /// The greatest lane; NaN if one is.
     #[inline(always)]
     fn greatest(self, a: Self::Vector) -> f32 {
         let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
         // SAFETY: `LANES` is at most `MAX_LANES`.
         unsafe { self.store(lanes.as_mut_ptr(), a) };
-        lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        let greater = |most: f32, lane: f32| if lane <= most { most } else { lane };
+        let lanes = lanes.into_iter().take(Self::LANES);
+        lanes.fold(f32::NEG_INFINITY, |most, lane| {
+            if most.is_nan() {
+                most
+            } else {
+                greater(most, lane)
+            }
+        })
     }
 
     /// The sum of the lanes.
@@ -395,40 +409,4 @@ pub(crate) fn sum_of<S: Simd>(
     }
     let [a, b, c, d] = sums;
     simd.sum(simd.add(simd.add(a, b), simd.add(c, d)))
-}
-
-/// Runs a kernel with each instruction set that this CPU has, named.
-#[cfg(test)]
-pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static str, K::Output)> {
-    let mut outputs = vec![("portable", kernel().run(portable::Portable))];
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(simd) = avx2::Avx2::detect() {
-            outputs.push(("avx2", simd.run(kernel())));
-        }
-        if let Some(simd) = Avx512::detect() {
-            outputs.push(("avx512", simd.run(kernel())));
-        }
-        if let Some(simd) = Avx512Bf16::detect() {
-            outputs.push(("avx512-bf16", simd.run(kernel())));
-        }
-    }
-    outputs
-}
-
-/// Asserts that a kernel gives the same numbers with each instruction set that this CPU has, up to `tolerance`.
-#[cfg(test)]
-pub(crate) fn assert_sets_agree<K: Kernel<Output = Vec<f32>>>(
-    kernel: impl Fn() -> K,
-    tolerance: f32,
-) {
-    let mut results = dispatch_each(kernel).into_iter();
-    let (_, portable) = results.next().expect("the portable one always runs");
-    assert!(portable.iter().all(|number| number.is_finite()));
-    for (set, result) in results {
-        for (number, portable) in result.iter().zip(&portable) {
-            let difference = (number - portable).abs();
-            assert!(difference < tolerance, "{set}: {number}, not {portable}");
-        }
-    }
 }

@@ -199,4 +199,11 @@ impl Simd for Portable {
             pairs.map(|pair| f32::from_bits(pair & 0xffff_0000)),
         ]
     }
+    #[inline(always)]
+    fn max_magnitude(self, magnitude: Self::Vector, number: Self::Vector) -> Self::Vector {
+        // Of numbers without sign the order is that of their bits, NaN being the greatest.
+        zip(magnitude, number, |a, b| {
+            f32::from_bits(a.to_bits().max(b.abs().to_bits()))
+        })
+    }
 }

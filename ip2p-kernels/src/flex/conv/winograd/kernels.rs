@@ -118,7 +118,7 @@ impl<A: Algorithm> Group<'_, A, i8> {
                     .iter_mut()
                     .zip(products.as_flattened())
                 {
-                    *most = simd.max(simd.abs(*product), *most);
+                    *most = simd.max_magnitude(*most, *product);
                 }
             }
             let most = most.map(|row| row.map(|most| simd.greatest(most)));

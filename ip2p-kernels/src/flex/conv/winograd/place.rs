@@ -22,6 +22,8 @@ pub(super) struct Place<'a, A, W> {
     first: usize,
     /// From a row of right factors, or of products, to the next.
     pitch: usize,
+    /// The first column that its tiles see, which may lie before the picture.
+    begin: isize,
     /// Which numbers of a row are within the picture, of each strip: a bit for each lane of two vectors.
     within: [[u32; 2]; STRIPS],
     of: PhantomData<(A, W)>,
@@ -50,12 +52,13 @@ impl<'a, A: Algorithm, W: Weight> Place<'a, A, W> {
             line: tiles.line(),
             first,
             pitch: tiles.pitch,
+            begin,
             within,
             of: PhantomData,
         }
     }
 
-    /// Which of the places in the picture, and how many tiles of how many rows and columns.
+    /// How many tiles it has.
     pub(super) fn tiles(&self) -> usize {
         self.at.size[0] * self.at.size[1]
     }
@@ -92,7 +95,6 @@ impl<'a, A: Algorithm, W: Weight> Place<'a, A, W> {
         let rows = seen::<A>(self.at.size[0]);
         // A tile sees up to two numbers more than the next one's first.
         let strips = (self.at.size[1] + 2).div_ceil(S::LANES);
-        let begin = signed(A::STEP * self.at.origin[1]) - signed(self.geometry.padding[1]);
         for index in 0..W::CHANNELS {
             let plane = self.at.picture * self.geometry.channels_in + channel + index;
             for row in 0..rows {
@@ -106,7 +108,7 @@ impl<'a, A: Algorithm, W: Weight> Place<'a, A, W> {
                     continue;
                 };
                 let source = input[(plane * height + seen) * width..][..width].as_ptr();
-                let source = source.wrapping_offset(begin);
+                let source = source.wrapping_offset(self.begin);
                 for (strip, within) in self.within.iter().enumerate().take(strips) {
                     let at = strip * S::LANES;
                     let source = source.wrapping_add(A::STEP * at);
