@@ -72,7 +72,11 @@ impl Quantized {
 
     /// Weights with the scales of each output channel, if those of all its blocks are the same.
     fn with_scales(bytes: FlexTensor, scales: &[f32], channels_out: usize) -> Option<Self> {
-        let blocks = scales.chunks_exact(scales.len() / channels_out);
+        let each = scales.len() / channels_out;
+        if each * channels_out != scales.len() || each == 0 {
+            return None;
+        }
+        let blocks = scales.chunks_exact(each);
         let same = |block: &[f32]| {
             block
                 .iter()
@@ -82,14 +86,19 @@ impl Quantized {
         blocks.clone().all(same).then_some(Self { bytes, scales })
     }
 
-    /// A weight of so many numbers as it is.
+    /// A weight of so many numbers as it is, if it has scales of blocks and no others.
     fn of<const D: usize>(weight: &Tensor<D>, length: usize) -> Option<Self> {
+        let DType::QFloat(scheme) = weight.dtype() else {
+            return None;
+        };
         let DispatchTensor { kind, .. } = weight.clone().into_dispatch();
         let DispatchTensorKind::Flex(BackendTensor::Quantized(weight)) = kind else {
             return None;
         };
         let bytes = weight.tensor().clone();
         let whole = length > 0
+            && scheme.num_levels() == 1
+            && scheme.block_size().is_some()
             && bytes.layout().start_offset() == 0
             && bytes.bytes().len() == length
             && bytes.dtype() == DType::I8;

@@ -2,6 +2,7 @@
 
 use crate::reference::{self, error, numbers, random};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::quantization::{QuantScheme, QuantStore, ScaleDtype};
 use burn::tensor::{DType, FloatDType, Tensor, module};
 use ip2p_kernels::{
     Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, linear_geglu,
@@ -347,6 +348,31 @@ fn kernels_of_one_pixel_project_tokens_in_whole_numbers_and_not() {
             Some(bias.clone()),
         );
         assert_near("pointwise", &numbers(found), &numbers(expected), 0.01);
+    }
+}
+
+#[test]
+fn weights_of_schemes_of_others_are_what_burn_says_they_are() {
+    // One scale for all, and one for each row of a matrix or each few numbers of a kernel.
+    let schemes = [
+        QuantScheme::default().per_tensor(ScaleDtype::F32),
+        QuantScheme::default().per_block([4], ScaleDtype::F32),
+    ];
+    for scheme in schemes {
+        let scheme = scheme.with_store(QuantStore::Native);
+        let x = random([2, 16, 6, 8], 1);
+        for height in [4, 1] {
+            let weight = random([12, 16, height, 4], 2).quantize_dynamic(&scheme);
+            let options = ConvOptions::new([1; 2], [0; 2], [1; 2], 1);
+            let found = conv2d(x.clone(), weight.clone(), None, options.clone());
+            let expected = module::conv2d(x.clone(), weight.dequantize(), None, options);
+            assert_near("conv2d", &numbers(found), &numbers(expected), 1e-5);
+        }
+        let weight: Tensor<2> = random([1, 8, 12], 3).squeeze_dim::<2>(0);
+        let weight = weight.quantize_dynamic(&scheme);
+        let found = linear(x.clone(), weight.clone(), None);
+        let expected = module::linear(x, weight.dequantize(), None);
+        assert_near("linear", &numbers(found), &numbers(expected), 1e-5);
     }
 }
 
