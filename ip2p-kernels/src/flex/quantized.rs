@@ -6,7 +6,7 @@ use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue, ScaleDtype
 use burn::tensor::{Bytes, DType, Shape, Tensor, bf16};
 use rayon::prelude::*;
 
-use super::simd::{Kernel, MAX_LANES, Simd, dispatch};
+use super::simd::{Kernel, MAX_LANES, Simd, dispatch, lanes};
 use super::{contiguous, primitive};
 use crate::plain::to_f32;
 
@@ -306,7 +306,7 @@ impl Kernel for Row<'_> {
         assert!(self.numbers.len() == length && self.inverses.len() == length);
         for at in (0..length).step_by(S::LANES) {
             let count = S::LANES.min(length - at);
-            let lanes = u32::MAX >> (u32::BITS as usize - count);
+            let lanes = lanes::<S>(count);
             let mut bytes = [0; MAX_LANES];
             // SAFETY: so many numbers are left, and a vector is at most as wide as the bytes.
             unsafe {

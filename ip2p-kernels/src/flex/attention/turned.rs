@@ -1,6 +1,6 @@
 //! Rows of numbers with a lane for each row, and back.
 
-use crate::flex::simd::{MAX_LANES, Simd};
+use crate::flex::simd::{MAX_LANES, Simd, lanes};
 
 /// Swaps the axes of `LANES` vectors.
 #[inline(always)]
@@ -34,7 +34,7 @@ pub(super) unsafe fn to_lanes<S: Simd>(
 ) {
     for at in (0..length).step_by(S::LANES) {
         let numbers = S::LANES.min(length - at);
-        let lanes = u32::MAX >> (u32::BITS as usize - numbers);
+        let lanes = lanes::<S>(numbers);
         let mut vectors = [simd.splat(0.0); MAX_LANES];
         for (index, vector) in vectors.iter_mut().enumerate().take(count) {
             // SAFETY: the caller's.

@@ -49,29 +49,3 @@ pub(super) fn settle<S: Simd>(
         unsafe { simd.store(seen.add(channels / 4 * pitch + tile).cast(), scale) };
     }
 }
-
-/// The sums, and the products of a word of right factors with one of the left, whose bytes have signs, in each lane.
-///
-/// # Safety
-///
-/// Both must be readable, `right` for `VECTORS` vectors.
-#[inline(always)]
-pub(super) unsafe fn add_words<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    simd: S,
-    left: [*const u32; ROWS],
-    right: *const u32,
-    sums: &mut [[S::Words; VECTORS]; ROWS],
-) {
-    let mut factors = [simd.splat_word(0); VECTORS];
-    for (index, factor) in factors.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        *factor = unsafe { simd.load_words(right.add(index * S::LANES)) };
-    }
-    for (sums, left) in sums.iter_mut().zip(left) {
-        // SAFETY: the caller's.
-        let bytes = simd.splat_word(unsafe { left.read_unaligned() });
-        for (sum, factor) in sums.iter_mut().zip(factors) {
-            *sum = simd.dot_bytes(factor, bytes, *sum);
-        }
-    }
-}

@@ -2,7 +2,7 @@
 
 use burn::tensor::bf16;
 
-use crate::flex::simd::Simd;
+use crate::flex::simd::{Simd, lanes};
 use crate::flex::tile::zip_rows;
 
 /// What the weights of a convolution are, and what of the input they are multiplied with.
@@ -227,10 +227,4 @@ impl Weight for bf16 {
             }
         }
     }
-}
-
-/// A bit for each lane, set for the first `count`.
-#[inline(always)]
-fn lanes<S: Simd>(count: usize) -> u32 {
-    (1 << count.min(S::LANES)) - 1
 }

@@ -3,8 +3,8 @@
 use burn::tensor::bf16;
 
 use crate::flex::quantized::{scale, sum_of_bytes};
-use crate::flex::simd::{Simd, to_byte};
-use crate::flex::tile::{LeftPairs, multiply_pairs, width};
+use crate::flex::simd::{Simd, lanes, to_byte};
+use crate::flex::tile::{LeftPairs, add_words, multiply_pairs, width};
 
 /// What the weights of a linear layer are, and what its input is rounded to.
 pub(super) trait Numbers: Copy + Send + Sync + 'static {
@@ -226,18 +226,13 @@ impl Numbers for i8 {
             *sums = [simd.splat_word(begin.cast_unsigned()); VECTORS];
         }
         for word in 0..words {
-            let mut factors = [simd.splat_word(0); VECTORS];
-            for (index, factor) in factors.iter_mut().enumerate() {
-                // SAFETY: the caller's.
-                *factor =
-                    unsafe { simd.load_words(right.add(word * width::<S>() + index * S::LANES)) };
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's.
-                let bytes = simd.splat_word(unsafe { *left.add(row * stride + word) });
-                for (sum, factor) in sums.iter_mut().zip(factors) {
-                    *sum = simd.dot_bytes(factor, bytes, *sum);
+            let mut rows = [left; ROWS];
+            // SAFETY: the caller's.
+            unsafe {
+                for (row, word_of) in rows.iter_mut().enumerate() {
+                    *word_of = left.add(row * stride + word);
                 }
+                add_words(simd, rows, right.add(word * width::<S>()), &mut sums);
             }
         }
         let mut products = [[simd.splat(0.0); VECTORS]; ROWS];
@@ -270,7 +265,7 @@ fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut most = simd.splat(0.0);
     for at in (0..row.len()).step_by(S::LANES) {
         let count = S::LANES.min(row.len() - at);
-        let lanes = u32::MAX >> (u32::BITS as usize - count);
+        let lanes = lanes::<S>(count);
         // SAFETY: so many numbers are left.
         let numbers = unsafe { simd.load_where(row.as_ptr().add(at), lanes) };
         most = simd.max_magnitude(most, numbers);

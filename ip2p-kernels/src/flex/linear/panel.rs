@@ -2,7 +2,7 @@
 
 use super::numbers::Numbers;
 use super::{Product, Target};
-use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS};
+use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS, lanes};
 use crate::flex::tile::{Scratch, for_tiles, width};
 
 /// Terms of some rows of the input, rounded to what the weights are.
@@ -146,7 +146,7 @@ impl<N: Numbers> Panel<'_, N> {
         for (index, products) in products.into_iter().enumerate() {
             let at = index * S::LANES;
             let count = S::LANES.min(self.columns - at);
-            let lanes = u32::MAX >> (u32::BITS as usize - count);
+            let lanes = lanes::<S>(count);
             // SAFETY: so many columns are readable and writable; of a vector that is not whole, only those.
             unsafe {
                 let before = simd.load_where(before.add(at), lanes);

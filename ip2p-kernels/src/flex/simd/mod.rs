@@ -286,6 +286,12 @@ pub(crate) trait Simd: Copy + Sync {
     }
 }
 
+/// A bit for each lane, set for the first `count`.
+#[inline(always)]
+pub(crate) fn lanes<S: Simd>(count: usize) -> u32 {
+    (1 << count.min(S::LANES)) - 1
+}
+
 /// As [`to_byte`], without sign.
 #[expect(
     clippy::cast_possible_truncation,

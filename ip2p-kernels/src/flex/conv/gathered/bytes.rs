@@ -3,10 +3,10 @@
 //! As with weights of `bf16` the panels come first; what a task gathers of a panel at a time has a scale for each pixel.
 
 use super::{Part, add_product};
-use crate::flex::conv::bytes::{add_words, settle};
+use crate::flex::conv::bytes::settle;
 use crate::flex::quantized::sum_of_bytes;
 use crate::flex::simd::{Kernel, Simd, TILE_VECTORS};
-use crate::flex::tile::{Factors, Scratch, for_tiles, load_row, width};
+use crate::flex::tile::{Factors, Scratch, add_words, for_tiles, load_row, width};
 
 /// How many terms are gathered at a time: 24 KB of a panel with 512-bit vectors, once they are bytes.
 const TERMS: usize = 512;

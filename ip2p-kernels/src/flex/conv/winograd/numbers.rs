@@ -4,10 +4,11 @@ use burn::tensor::bf16;
 
 use super::algorithm::Algorithm;
 use super::kernels::Group;
-use crate::flex::conv::bytes::{add_words, settle};
+use crate::flex::conv::bytes::settle;
 use crate::flex::conv::weight::Weight;
 use crate::flex::quantized::{scale, sum_of_bytes};
 use crate::flex::simd::Simd;
+use crate::flex::tile::add_words;
 
 /// What the weights of a filtered convolution are.
 pub(in super::super) trait Numbers: Copy + Send + Sync + 'static {
