@@ -263,12 +263,14 @@ impl Numbers for i8 {
 #[inline(always)]
 fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut most = simd.splat(0.0);
-    for at in (0..row.len()).step_by(S::LANES) {
-        let count = S::LANES.min(row.len() - at);
-        let lanes = lanes::<S>(count);
-        // SAFETY: so many numbers are left.
-        let numbers = unsafe { simd.load_where(row.as_ptr().add(at), lanes) };
-        most = simd.max_magnitude(most, numbers);
+    // Whole vectors without a mask, whose loads are slower: a third of the time of this search.
+    let vectors = row.chunks_exact(S::LANES);
+    let rest = vectors.remainder();
+    for vector in vectors {
+        // SAFETY: a vector of numbers.
+        most = simd.max_magnitude(most, unsafe { simd.load(vector.as_ptr()) });
     }
-    simd.greatest(most)
+    // SAFETY: as many numbers as there are.
+    let rest = unsafe { simd.load_where(rest.as_ptr(), lanes::<S>(rest.len())) };
+    simd.greatest(simd.max_magnitude(most, rest))
 }
