@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, FloatDType, Tensor, module};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ip2p_kernels::{
     Activation, HugePages, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear,
-    linear_geglu, plain, quantize, silu, upsample_conv2d,
+    linear_geglu, plain, quantize, quantized_attention, silu, upsample_conv2d,
 };
 
 /// As the command has it.
@@ -98,6 +98,9 @@ fn attentions(criterion: &mut Criterion) {
         let [k16, v16] = [&k, &v].map(|x| x.clone().cast(FloatDType::BF16));
         criterion.bench_function(&format!("{id}/BF16"), |bench| {
             bench.iter(|| attention(black_box(q.clone()), k16.clone(), v16.clone(), scale, false));
+        });
+        criterion.bench_function(&format!("{id}/int8"), |bench| {
+            bench.iter(|| quantized_attention(black_box(q.clone()), k.clone(), v16.clone(), scale));
         });
         criterion.bench_function(&format!("{id}/plain"), |bench| {
             bench.iter(|| {

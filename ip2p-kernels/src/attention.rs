@@ -32,3 +32,26 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: b
     }
     plain::attention(q, k, v, scale, causal)
 }
+
+/// [`attention()`] of every query to every key, whose products are in whole numbers of 8 bits on the CPU: queries and keys are rounded, each
+/// with a scale of its own.
+///
+/// So it is for 512 keys or more, of a multiple of four numbers, with values of `bf16`: fewer are not worth their rounding. Else it is
+/// [`attention()`] to keys of the type of the values.
+///
+/// # Shapes
+///
+/// As those of [`attention()`].
+///
+/// # Panics
+///
+/// If the shapes do not fit each other.
+#[must_use]
+pub fn quantized_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if flex::holds(&q) && flex::holds(&k) && flex::holds(&v) && flex::quantizes(&k, &v) {
+        return flex::quantized_attention(q, k, v, scale);
+    }
+    let k = k.cast(v.dtype());
+    attention(q, k, v, scale, false)
+}

@@ -25,7 +25,7 @@ mod peak;
 pub mod plain;
 
 pub use activation::{geglu, gelu, quick_gelu, silu};
-pub use attention::attention;
+pub use attention::{attention, quantized_attention};
 pub use conv::{conv2d, upsample_conv2d};
 pub use linear::{linear, linear_geglu, pointwise, quantize, quantize_pointwise};
 pub use memory::HugePages;

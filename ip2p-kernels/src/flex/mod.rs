@@ -24,7 +24,7 @@ use burn::tensor::{Bytes, DType, Tensor};
 use rayon::prelude::*;
 
 pub(crate) use activation::{Function, elementwise, geglu};
-pub(crate) use attention::attention;
+pub(crate) use attention::{attention, quantized_attention, quantizes};
 #[cfg(feature = "autodiff")]
 pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
 pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};

@@ -3,10 +3,11 @@
 use crate::reference::{self, error, numbers, random};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::quantization::{QuantScheme, QuantStore, ScaleDtype};
-use burn::tensor::{DType, FloatDType, Tensor, module};
+use burn::tensor::{DType, Device, FloatDType, Tensor, module};
 use ip2p_kernels::{
     Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, linear_geglu,
-    plain, pointwise, quantize, quantize_pointwise, quick_gelu, silu, upsample_conv2d,
+    plain, pointwise, quantize, quantize_pointwise, quantized_attention, quick_gelu, silu,
+    upsample_conv2d,
 };
 use proptest::prelude::*;
 
@@ -36,12 +37,7 @@ fn activations_are_their_formulas() {
 
 #[test]
 fn activations_keep_nan_and_saturate() {
-    let x = || {
-        Tensor::<1>::from_data(
-            [f32::NAN, 200.0, -200.0, 0.0],
-            &burn::tensor::Device::flex(),
-        )
-    };
+    let x = || Tensor::<1>::from_data([f32::NAN, 200.0, -200.0, 0.0], &Device::flex());
     for (name, actual) in [
         ("silu", silu(x())),
         ("gelu", gelu(x())),
@@ -98,7 +94,7 @@ fn geglu_of_an_odd_axis_panics() {
 #[test]
 #[should_panic(expected = "cannot divide 6 channels into 4 groups")]
 fn group_norm_of_uneven_groups_panics() {
-    let ones = Tensor::ones([6], &burn::tensor::Device::flex());
+    let ones = Tensor::ones([6], &Device::flex());
     let _ = group_norm(
         random([1, 6, 2, 2], 5),
         4,
@@ -424,6 +420,57 @@ fn attention_to_keys_and_values_of_bf16_is_that_to_the_rounded_ones() {
         // The weights are rounded too: by up to 2^-9 of themselves, and no value is above 4.
         assert_close("attention", &numbers(found), &numbers(expected), 1e-2);
     }
+}
+
+#[test]
+fn quantized_attention_is_that_of_whole_numbers() {
+    let of = |tokens, seed| random([2, tokens, 3, 24], seed).swap_dims(1, 2);
+    // Each row in 127 steps either way.
+    let whole = |x: Tensor<4>| {
+        let step = x.clone().abs().max_dim(3).clamp_min(f32::MIN_POSITIVE) / 127.0;
+        (x / step.clone()).round() * step
+    };
+    for (queries, keys) in [(9, 577), (131, 512)] {
+        let [q, k, v] = [of(queries, 1), of(keys, 2), of(keys, 3)];
+        let half = v.clone().cast(FloatDType::BF16);
+        let found = quantized_attention(q.clone(), k.clone(), half, 0.2);
+        let apart = k.clone() - k.mean_dim(2);
+        let expected = plain::attention(whole(q), whole(apart), rounded(v), 0.2, false);
+        // The weights are rounded to `bf16`, as above.
+        assert_close("attention", &numbers(found), &numbers(expected), 1e-2);
+    }
+}
+
+#[test]
+fn what_all_keys_share_costs_quantized_attention_nothing() {
+    let of = |tokens, seed| random([1, tokens, 2, 16], seed).swap_dims(1, 2);
+    let [q, k, v] = [of(40, 1), of(520, 2), of(520, 3).cast(FloatDType::BF16)];
+    // Beside what one of them has 40 times as much of, keys would have a step of 0.3.
+    let shared = random([1, 2, 1, 16], 4) * 20.0;
+    let found = quantized_attention(q.clone(), k.clone() + shared, v.clone(), 0.25);
+    let expected = quantized_attention(q, k, v, 0.25);
+    assert_close("attention", &numbers(found), &numbers(expected), 1e-2);
+}
+
+#[test]
+fn quantized_attention_to_few_keys_is_attention() {
+    let of = |tokens, seed| random([1, tokens, 2, 16], seed).swap_dims(1, 2);
+    let [q, k] = [of(40, 1), of(70, 2)];
+    for dtype in [FloatDType::F32, FloatDType::BF16] {
+        let v = of(70, 3).cast(dtype);
+        let found = quantized_attention(q.clone(), k.clone(), v.clone(), 0.25);
+        let expected = attention(q.clone(), k.clone().cast(dtype), v, 0.25, false);
+        assert_eq!(numbers(found), numbers(expected), "{dtype:?}");
+    }
+}
+
+#[test]
+fn quantized_attention_of_zeros_is_the_mean_of_the_values() {
+    let v = random([1, 1, 600, 8], 1).cast(FloatDType::BF16);
+    let zeros = |tokens| Tensor::zeros([1, 1, tokens, 8], &Device::flex());
+    let found = quantized_attention(zeros(3), zeros(600), v.clone(), 1.0);
+    let mean = v.cast(FloatDType::F32).mean_dim(2).repeat_dim(2, 3);
+    assert_close("attention", &numbers(found), &numbers(mean), 1e-2);
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub struct Attention {
 /// What an [`Attention`] attends to, as its heads see it: computed once, it serves for every picture that attends to the same.
 #[derive(Debug, Clone)]
 pub struct KeysValues {
-    /// `[batch, heads, context_tokens, width / heads]`, in the type of the weights, as are the values.
+    /// `[batch, heads, context_tokens, width / heads]`, in the type of the weights, as are the values. Those of layers of whole numbers
+    /// are rounded when they are attended to, and the values of such are of `bf16`.
     keys: Tensor<4>,
     values: Tensor<4>,
 }
@@ -107,12 +108,21 @@ impl Attention {
     /// - context: `[batch, context_tokens, cross_attention_dim]`
     #[must_use]
     pub fn keys_values(&self, context: &Tensor<3>) -> KeysValues {
+        let of = |layer| self.split_heads(ops::linear(layer, context.clone()));
+        let [keys, values] = [&self.to_k, &self.to_v].map(of);
+        if self.is_quantized() {
+            let values = values.cast(FloatDType::BF16);
+            return KeysValues { keys, values };
+        }
         // In the type of the weights, which says what products are made in.
-        let [keys, values] = [&self.to_k, &self.to_v].map(|layer| {
-            let x = ops::linear(layer, context.clone());
-            self.split_heads(x.cast(ops::product_dtype(layer)))
-        });
+        let dtype = self.to_k.weight.val().dtype();
+        let [keys, values] = [keys, values].map(|x| x.cast(dtype));
         KeysValues { keys, values }
+    }
+
+    /// Whether keys are made by weights of whole numbers.
+    fn is_quantized(&self) -> bool {
+        ops::is_quantized(&self.to_k)
     }
 
     /// As [`Self::forward`], with the keys and values of what is attended to.
@@ -127,7 +137,12 @@ impl Attention {
         let q = self.split_heads(ops::linear(&self.to_q, x));
         let KeysValues { keys, values } = attended;
 
-        let x = ops::attention(q, keys, values); // [batch, heads, tokens, width / heads]
+        // [batch, heads, tokens, width / heads]
+        let x = if self.is_quantized() {
+            ops::quantized_attention(q, keys, values)
+        } else {
+            ops::attention(q, keys, values)
+        };
         let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
         ops::linear(&self.to_out[0], x)
     }

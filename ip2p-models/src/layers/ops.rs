@@ -21,12 +21,9 @@ pub(crate) fn linear_geglu(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     ip2p_kernels::linear_geglu(x, layer.weight.val(), bias)
 }
 
-/// The type that the products of a layer are made in, where they are not of whole numbers.
-pub(crate) fn product_dtype(layer: &Linear) -> DType {
-    match layer.weight.val().dtype() {
-        DType::QFloat(_) => DType::BF16,
-        dtype => dtype,
-    }
+/// Whether the weights of a layer are whole numbers.
+pub(crate) fn is_quantized(layer: &Linear) -> bool {
+    matches!(layer.weight.val().dtype(), DType::QFloat(_))
 }
 
 /// Scaled dot-product attention: every query sees every key.
@@ -39,6 +36,12 @@ pub(crate) fn product_dtype(layer: &Linear) -> DType {
 pub(crate) fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
     let scale = scale(&q);
     ip2p_kernels::attention(q, k, v, scale, false)
+}
+
+/// As [`attention`], with the products of queries and keys in whole numbers where they can be.
+pub(crate) fn quantized_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let scale = scale(&q);
+    ip2p_kernels::quantized_attention(q, k, v, scale)
 }
 
 /// Scaled dot-product attention: a query sees the keys up to its own position.

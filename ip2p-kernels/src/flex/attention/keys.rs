@@ -1,187 +1,77 @@
-//! One step over the keys: scores, weights, and the weighted sum of values.
+//! The types that keys may have, and how queries are multiplied with them.
 
-use super::super::simd::{self, MAX_LANES, Simd, TILE_VECTORS};
-use super::super::tile::{Factors, for_tiles, load_row, store_row, width};
-use super::number::Number;
-use super::{Block, Head};
+use burn::tensor::bf16;
 
-/// Some keys.
-pub(super) struct Seen {
-    /// The first.
-    pub(super) first_key: usize,
-    /// How many; at most [`super::KEYS`].
-    pub(super) keys: usize,
-    /// How many of them the first query of the block sees, where it does not see all keys there are; negative where the first that
-    /// sees one comes after it.
-    pub(super) visible: Option<isize>,
+use super::Rows;
+use crate::flex::simd::Simd;
+use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, Scratch, pair_rows};
+
+/// The keys of a head.
+pub(super) trait Keys: Copy + Send + Sync {
+    /// Queries as the right factor of a product.
+    type Queries;
+    /// Both factors of a product.
+    type Factors: Factors;
+
+    /// Queries, a row a number of theirs, as the right factor.
+    fn pack<S: Simd>(simd: S, queries: Scratch) -> Self::Queries;
+
+    /// The factors of the scores: keys from the first on, each of `dim` numbers, and queries.
+    ///
+    /// # Safety
+    ///
+    /// There must be such a key.
+    unsafe fn scores(self, first_key: usize, dim: usize, queries: &Self::Queries) -> Self::Factors;
 }
 
-impl Seen {
-    /// Takes these keys and their values into a block.
+/// Read where they lie.
+impl Keys for Rows<f32> {
+    type Queries = Scratch;
+    type Factors = Plain;
+
     #[inline(always)]
-    pub(super) fn extend<S: Simd, N: Number>(
-        &self,
-        simd: S,
-        head: &Head<N>,
-        block: &mut Block<N>,
-        scores: &mut [f32],
-        room: &mut N::Room,
-    ) {
-        let width = width::<S>();
-        if self
-            .visible
-            .is_some_and(|visible| visible + width.cast_signed() <= 1)
-        {
-            return; // not even the last query sees one
-        }
-        let greatest = self.score(simd, head, block, scores);
-        let mut shrink = [0.0; TILE_VECTORS * MAX_LANES];
-        self.weigh(simd, block, greatest, scores, &mut shrink, room);
-        let sums = block.sums.as_mut_ptr();
-        // SAFETY: `keys` rows of values are left, `weigh` has made `keys` rows of weights, and `sums` has `value_dim` rows.
-        unsafe {
-            let weighed = N::weighed(head, self.first_key, self.keys, scores, room);
-            for_tiles!(S, head.value_dim, |first| add_values(
-                simd,
-                weighed.skip(first),
-                sums.add(first * width),
-                shrink.as_ptr(),
-            ));
-        }
+    fn pack<S: Simd>(_: S, queries: Scratch) -> Scratch {
+        queries
     }
 
-    /// Writes the scores of the keys, a row each, and gives the greatest of each query.
     #[inline(always)]
-    fn score<S: Simd, N: Number>(
-        &self,
-        simd: S,
-        head: &Head<N>,
-        block: &Block<N>,
-        scores: &mut [f32],
-    ) -> [S::Vector; TILE_VECTORS] {
-        let width = width::<S>();
-        // SAFETY: one of the head's keys.
-        let factors = unsafe { N::scores(head, self.first_key, &block.queries) };
-        let target = scores.as_mut_ptr();
-        let mut greatest = [simd.splat(f32::NEG_INFINITY); TILE_VECTORS];
-        // SAFETY: `keys` rows of keys are left, and `scores` has `KEYS` rows.
-        unsafe {
-            for_tiles!(S, self.keys, |first| score_keys(
-                simd,
-                factors.skip(first),
-                target.add(first * width),
-                &mut greatest,
-            ));
+    unsafe fn scores(self, first_key: usize, dim: usize, queries: &Scratch) -> Plain {
+        Plain {
+            left: Left {
+                // SAFETY: the caller's.
+                start: unsafe { self.at(first_key) },
+                row_stride: self.stride,
+                term_stride: 1,
+            },
+            right: queries.as_ptr(),
+            terms: dim,
         }
-        let Some(visible) = self
-            .visible
-            .filter(|&visible| visible < self.keys.cast_signed())
-        else {
-            return greatest;
-        };
-        let mut greatest = [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES];
-        for (key, row) in scores.chunks_exact_mut(width).take(self.keys).enumerate() {
-            for (lane, (score, greatest)) in row.iter_mut().zip(&mut greatest).enumerate() {
-                if key.cast_signed() >= visible + lane.cast_signed() {
-                    *score = f32::NEG_INFINITY;
-                }
-                *greatest = greatest.max(*score);
-            }
-        }
-        // SAFETY: as wide as the widest row.
-        unsafe { load_row(simd, greatest.as_ptr()) }
     }
+}
 
-    /// Turns scores into weights, and tells by what the sums so far have to shrink now that a greater score is known.
+/// Read where they lie; queries are paired.
+impl Keys for Rows<bf16> {
+    type Queries = Scratch<u32>;
+    type Factors = Paired;
+
     #[inline(always)]
-    fn weigh<S: Simd, N: Number>(
-        &self,
-        simd: S,
-        block: &mut Block<N>,
-        greatest: [S::Vector; TILE_VECTORS],
-        scores: &mut [f32],
-        shrink: &mut [f32; TILE_VECTORS * MAX_LANES],
-        room: &mut N::Room,
-    ) {
-        let mut totals = [simd.splat(0.0); TILE_VECTORS];
-        let mut base = [simd.splat(0.0); TILE_VECTORS];
-        // SAFETY: all three are as wide as the widest row, and `scores` has `KEYS` rows.
-        unsafe {
-            let before = load_row(simd, block.greatest.as_ptr());
-            let total = load_row(simd, block.total.as_ptr());
-            for index in 0..TILE_VECTORS {
-                let now = simd.max(before[index], greatest[index]);
-                store_at(simd, &mut block.greatest, index, now);
-                // A query that has seen no key yet has -∞ here, and -∞ - -∞ is NaN.
-                base[index] = simd.max(now, simd.splat(f32::MIN));
-                let factor = simd::exp2(simd, simd.sub(before[index], base[index]));
-                store_at(simd, shrink, index, factor);
-                totals[index] = simd.mul(total[index], factor);
-            }
-            N::weigh(simd, scores, self.keys, base, &mut totals, room);
-            store_row(simd, block.total.as_mut_ptr(), totals);
-        }
+    fn pack<S: Simd>(simd: S, queries: Scratch) -> Scratch<u32> {
+        let mut packed = Scratch::new(queries.len() / 2);
+        pair_rows(simd, &queries, &mut packed);
+        packed
     }
-}
 
-/// Writes the vector of a row that stands at `index`.
-#[inline(always)]
-fn store_at<S: Simd>(
-    simd: S,
-    row: &mut [f32; TILE_VECTORS * MAX_LANES],
-    index: usize,
-    vector: S::Vector,
-) {
-    // SAFETY: as wide as the widest row.
-    unsafe { simd.store(row.as_mut_ptr().add(index * S::LANES), vector) };
-}
-
-/// The scores of `ROWS` keys.
-///
-/// # Safety
-///
-/// As for [`Factors::multiply`]; `ROWS` rows of `target` must be writable.
-#[inline(always)]
-unsafe fn score_keys<S: Simd, const ROWS: usize>(
-    simd: S,
-    factors: impl Factors,
-    target: *mut f32,
-    greatest: &mut [S::Vector; TILE_VECTORS],
-) {
-    // SAFETY: the caller's.
-    let scores = unsafe { factors.multiply::<S, ROWS>(simd) };
-    for (row, scores) in scores.into_iter().enumerate() {
-        for (greatest, score) in greatest.iter_mut().zip(scores) {
-            *greatest = simd.max(*greatest, score);
-        }
-        // SAFETY: the caller's.
-        unsafe { store_row(simd, target.add(row * width::<S>()), scores) };
-    }
-}
-
-/// Shrinks `ROWS` rows of `sums` and adds the values of some keys, each times its weight.
-///
-/// # Safety
-///
-/// As for [`Factors::multiply`]; `ROWS` rows of `sums` must be readable and writable, and one of `shrink` readable.
-#[inline(always)]
-unsafe fn add_values<S: Simd, const ROWS: usize>(
-    simd: S,
-    weighed: impl Factors,
-    sums: *mut f32,
-    shrink: *const f32,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let shrink = load_row(simd, shrink);
-        let products = weighed.multiply::<S, ROWS>(simd);
-        for (row, mut products) in products.into_iter().enumerate() {
-            let sums = sums.add(row * width::<S>());
-            let before = load_row(simd, sums);
-            for ((product, before), shrink) in products.iter_mut().zip(before).zip(shrink) {
-                *product = simd.mul_add(before, shrink, *product);
-            }
-            store_row(simd, sums, products);
+    #[inline(always)]
+    unsafe fn scores(self, first_key: usize, dim: usize, queries: &Scratch<u32>) -> Paired {
+        Paired {
+            left: LeftPairs {
+                // SAFETY: the caller's.
+                start: unsafe { self.at(first_key) }.cast(),
+                row_stride: self.stride,
+                pair_stride: 2,
+            },
+            right: queries.as_ptr(),
+            pairs: dim / 2,
         }
     }
 }

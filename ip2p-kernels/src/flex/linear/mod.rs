@@ -13,7 +13,8 @@ use burn::tensor::{DType, Shape, Tensor, bf16};
 use rayon::prelude::*;
 
 use self::gated::Gated;
-use self::numbers::{Numbers, ONE_PASS};
+use self::numbers::ONE_PASS;
+pub(super) use self::numbers::{ByteRow, Numbers, OFFSET};
 use self::panel::{Panel, Rounded};
 use super::quantized::Quantized;
 use super::simd::{Kernel, Simd, dispatch};

@@ -7,7 +7,7 @@ use crate::flex::simd::{Simd, lanes, to_byte};
 use crate::flex::tile::{LeftPairs, add_words, multiply_pairs, width};
 
 /// What the weights of a linear layer are, and what its input is rounded to.
-pub(super) trait Numbers: Copy + Send + Sync + 'static {
+pub(in crate::flex) trait Numbers: Copy + Send + Sync + 'static {
     /// How many numbers make a word, whose products are one instruction.
     const WORD: usize;
 
@@ -145,13 +145,13 @@ fn pair(numbers: [bf16; 2]) -> u32 {
 }
 
 /// What makes a byte with a sign one without, in each byte of a word: 128 more.
-const OFFSET: u32 = 0x8080_8080;
+pub(in crate::flex) const OFFSET: u32 = 0x8080_8080;
 
 /// A row in bytes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct ByteRow {
+pub(in crate::flex) struct ByteRow {
     /// What 1 stands for.
-    scale: f32,
+    pub(in crate::flex) scale: f32,
     /// What the sums begin with: the row's products with weights that are each 128 too great, subtracted.
     begin: i32,
 }

@@ -1,55 +1,36 @@
-//! The types that keys and values may have, and how products with them are made.
+//! The types that values may have, and how they are weighed.
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::bf16;
 
-use super::Head;
+use super::Rows;
 use crate::flex::simd::{self, Simd, TILE_VECTORS};
 use crate::flex::tile::{
     Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, store_row, width, zip_rows,
 };
 
-/// A type of keys and values.
-pub(super) trait Number: Copy + Send + Sync {
-    /// What the right factor of a product is made of.
-    type Packed;
+/// The values of a head.
+pub(super) trait Values: Copy + Send + Sync {
     /// Both factors of a product.
     type Factors: Factors;
     /// The memory that a task needs for factors.
     type Room;
 
-    /// The numbers of a tensor of this type.
-    fn numbers(x: &FlexTensor) -> &[Self];
-
-    /// Room for so many keys.
-    fn room(keys: usize, width: usize, value_dim: usize) -> Self::Room;
-
-    /// Queries, a row a number of theirs, as the right factor.
-    fn pack<S: Simd>(simd: S, queries: Scratch) -> Scratch<Self::Packed>;
+    /// Room for so many values of so many numbers.
+    fn room(keys: usize, width: usize, dim: usize) -> Self::Room;
 
     /// Makes ready what is the same for all queries.
     ///
     /// # Safety
     ///
-    /// The head must have so many keys from the first on, and the room be for so many.
+    /// There must be so many values from the first on, of `dim` numbers each, and the room be for so many.
     unsafe fn prepare<S: Simd>(
+        self,
         simd: S,
-        head: &Head<Self>,
         first_key: usize,
         keys: usize,
+        dim: usize,
         room: &mut Self::Room,
     );
-
-    /// The factors of the scores: keys, and packed queries.
-    ///
-    /// # Safety
-    ///
-    /// The head must have the key.
-    unsafe fn scores(
-        head: &Head<Self>,
-        first_key: usize,
-        queries: &[Self::Packed],
-    ) -> Self::Factors;
 
     /// Turns the scores of keys, a row each, into weights: 2 to the power of what each is above `base`, whose sums are added to `totals`.
     ///
@@ -72,47 +53,24 @@ pub(super) trait Number: Copy + Send + Sync {
     ///
     /// As for [`Self::prepare`], which must have been called for these keys, and so must [`Self::weigh`].
     unsafe fn weighed(
-        head: &Head<Self>,
+        self,
         first_key: usize,
         keys: usize,
+        dim: usize,
         scores: &[f32],
         room: &Self::Room,
     ) -> Self::Factors;
 }
 
 /// Read where they lie.
-impl Number for f32 {
-    type Packed = f32;
+impl Values for Rows<f32> {
     type Factors = Plain;
     type Room = ();
-
-    fn numbers(x: &FlexTensor) -> &[f32] {
-        x.storage()
-    }
 
     fn room(_: usize, _: usize, _: usize) {}
 
     #[inline(always)]
-    fn pack<S: Simd>(_: S, queries: Scratch) -> Scratch {
-        queries
-    }
-
-    #[inline(always)]
-    unsafe fn prepare<S: Simd>(_: S, _: &Head<Self>, _: usize, _: usize, (): &mut ()) {}
-
-    #[inline(always)]
-    unsafe fn scores(head: &Head<Self>, first_key: usize, queries: &[f32]) -> Plain {
-        Plain {
-            left: Left {
-                // SAFETY: the caller's.
-                start: unsafe { head.k.at(first_key) },
-                row_stride: head.k.stride,
-                term_stride: 1,
-            },
-            right: queries.as_ptr(),
-            terms: head.dim,
-        }
-    }
+    unsafe fn prepare<S: Simd>(self, _: S, _: usize, _: usize, _: usize, (): &mut ()) {}
 
     #[inline(always)]
     fn weigh<S: Simd>(
@@ -139,18 +97,19 @@ impl Number for f32 {
 
     #[inline(always)]
     unsafe fn weighed(
-        head: &Head<Self>,
+        self,
         first_key: usize,
         keys: usize,
+        _: usize,
         scores: &[f32],
         (): &(),
     ) -> Plain {
         Plain {
             left: Left {
                 // SAFETY: the caller's.
-                start: unsafe { head.v.at(first_key) },
+                start: unsafe { self.at(first_key) },
                 row_stride: 1,
-                term_stride: head.v.stride,
+                term_stride: self.stride,
             },
             right: scores.as_ptr(),
             terms: keys,
@@ -160,55 +119,39 @@ impl Number for f32 {
 
 /// Values and weights of two keys side by side.
 pub(super) struct PairRoom {
-    /// `[keys / 2, value_dim]`.
+    /// `[keys / 2, dim]`.
     values: Scratch<u32>,
     /// `[keys / 2, width]`.
     weights: Scratch<u32>,
 }
 
-/// Keys are read where they lie; values, queries and weights are paired.
-impl Number for bf16 {
-    type Packed = u32;
+/// Values and weights are paired.
+impl Values for Rows<bf16> {
     type Factors = Paired;
     type Room = PairRoom;
 
-    fn numbers(x: &FlexTensor) -> &[Self] {
-        x.storage()
-    }
-
-    fn room(keys: usize, width: usize, value_dim: usize) -> PairRoom {
+    fn room(keys: usize, width: usize, dim: usize) -> PairRoom {
         PairRoom {
-            values: Scratch::new(keys.div_ceil(2) * value_dim),
+            values: Scratch::new(keys.div_ceil(2) * dim),
             weights: Scratch::new(keys.div_ceil(2) * width),
         }
     }
 
     #[inline(always)]
-    fn pack<S: Simd>(simd: S, queries: Scratch) -> Scratch<u32> {
-        let mut packed = Scratch::new(queries.len() / 2);
-        pair_rows(simd, &queries, &mut packed);
-        packed
-    }
-
-    #[inline(always)]
     unsafe fn prepare<S: Simd>(
+        self,
         simd: S,
-        head: &Head<Self>,
         first_key: usize,
         keys: usize,
+        dim: usize,
         room: &mut PairRoom,
     ) {
-        let dim = head.value_dim;
         let values = |key: usize| {
             // SAFETY: the caller's.
-            unsafe { std::slice::from_raw_parts(head.v.at(first_key + key), dim) }
+            unsafe { self.slice(first_key + key, dim) }
         };
-        for (pair, target) in room
-            .values
-            .chunks_exact_mut(dim)
-            .take(keys.div_ceil(2))
-            .enumerate()
-        {
+        let pairs = room.values.chunks_exact_mut(dim).take(keys.div_ceil(2));
+        for (pair, target) in pairs.enumerate() {
             let first = values(2 * pair);
             if 2 * pair + 1 == keys {
                 // The last of an odd count has 0 beside it.
@@ -218,20 +161,6 @@ impl Number for bf16 {
                 continue;
             }
             zip_rows(simd, first, values(2 * pair + 1), target);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn scores(head: &Head<Self>, first_key: usize, queries: &[u32]) -> Paired {
-        Paired {
-            left: LeftPairs {
-                // SAFETY: the caller's.
-                start: unsafe { head.k.at(first_key) }.cast(),
-                row_stride: head.k.stride,
-                pair_stride: 2,
-            },
-            right: queries.as_ptr(),
-            pairs: head.dim / 2,
         }
     }
 
@@ -267,9 +196,10 @@ impl Number for bf16 {
 
     #[inline(always)]
     unsafe fn weighed(
-        head: &Head<Self>,
+        self,
         _: usize,
         keys: usize,
+        dim: usize,
         _: &[f32],
         room: &PairRoom,
     ) -> Paired {
@@ -277,33 +207,10 @@ impl Number for bf16 {
             left: LeftPairs {
                 start: room.values.as_ptr().cast(),
                 row_stride: 2,
-                pair_stride: 2 * head.value_dim,
+                pair_stride: 2 * dim,
             },
             right: room.weights.as_ptr(),
             pairs: keys.div_ceil(2),
-        }
-    }
-}
-
-/// Rounds rows of a tile's width, and puts two at a time into one.
-#[inline(always)]
-fn pair_rows<S: Simd>(simd: S, rows: &[f32], target: &mut [u32]) {
-    let width = width::<S>();
-    for (rows, target) in rows
-        .chunks_exact(2 * width)
-        .zip(target.chunks_exact_mut(width))
-    {
-        let (first, second) = rows.split_at(width);
-        // SAFETY: all three are as wide.
-        unsafe {
-            let (first, second) = (
-                load_row(simd, first.as_ptr()),
-                load_row(simd, second.as_ptr()),
-            );
-            for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
-                let pairs = simd.pair(first, second);
-                simd.store_words(target.as_mut_ptr().add(index * S::LANES), pairs);
-            }
         }
     }
 }
