@@ -9,7 +9,7 @@ mod report;
 mod turns;
 
 use image::RgbImage;
-use ip2p::{EditOptions, EditRequest, Editor, Photo, Result};
+use ip2p::{EditOptions, EditRequest, Editor, Photo, Result, split_edits};
 use ip2p_data::measure::{mean_squared_error, psnr};
 use ip2p_data::photo::Photos;
 use ip2p_data::scene;
@@ -18,6 +18,7 @@ use ip2p_data::{Example, Family, Phrasing};
 use self::cases::{Case, photo_case, scene_case};
 pub use self::places::{PlaceEvaluation, PlaceRow, evaluate_where};
 pub use self::report::{Evaluation, FamilyRow, Rate, ScaleRow};
+use self::turns::in_session;
 pub use self::turns::{TurnsTable, in_turn};
 use crate::pictures::{from_photo, to_photo};
 
@@ -100,6 +101,20 @@ impl Edits<'_> {
     /// What the model makes of the inputs and sentences of examples.
     fn run(&mut self, asked: &[&Example]) -> Result<Vec<RgbImage>> {
         self.run_with(asked, &self.options.clone())
+    }
+
+    /// What becomes of the input where the sentence is taken apart and its edits are made in turn, as the command does.
+    fn run_apart(&mut self, asked: &Example) -> Result<RgbImage> {
+        let photo = to_photo(&asked.input)?;
+        let edits = split_edits(&asked.instruction);
+        let turns = edits.iter().map(|edit| (edit.as_str(), None));
+        let pictures = in_session(self.editor, &photo, turns, &self.options)?;
+        self.done += 1;
+        (self.progress)(self.done);
+        Ok(pictures
+            .into_iter()
+            .last()
+            .expect("a sentence is one edit at least"))
     }
 
     fn run_with(&mut self, asked: &[&Example], options: &EditOptions) -> Result<Vec<RgbImage>> {
@@ -197,9 +212,10 @@ fn chains(edits: &mut Edits<'_>, options: &EvalOptions, evaluation: &mut Evaluat
                 .into_iter()
                 .all(|other| to_both < distance(picture, other))
         };
-        evaluation
-            .chained
-            .add(both(&output), both(&case.example.input));
+        let unchanged = both(&case.example.input);
+        evaluation.chained.add(both(&output), unchanged);
+        let apart = edits.run_apart(&case.example)?;
+        evaluation.chained_apart.add(both(&apart), unchanged);
     }
     Ok(())
 }

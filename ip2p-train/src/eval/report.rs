@@ -104,7 +104,10 @@ pub struct Evaluation {
     families: BTreeMap<(bool, Family), FamilyRow>,
     rates: BTreeMap<(bool, bool), Rate>,
     pub(super) place: Rate,
+    /// Of the sentence whole.
     pub(super) chained: Rate,
+    /// Of the sentence taken apart.
+    pub(super) chained_apart: Rate,
     pub(super) image_scale: Vec<ScaleRow>,
     pub(super) text_scale: Vec<ScaleRow>,
 }
@@ -117,6 +120,7 @@ impl Evaluation {
             rates: BTreeMap::new(),
             place: Rate::default(),
             chained: Rate::default(),
+            chained_apart: Rate::default(),
             image_scale: Vec::new(),
             text_scale: Vec::new(),
         }
@@ -150,13 +154,15 @@ impl Evaluation {
         }
         self.push_keeping(&mut text);
         push_rate(&mut text, "place", "scenes", 85, &self.place);
-        push_rate(
-            &mut text,
-            "two edits in one sentence",
-            "scenes",
-            60,
-            &self.chained,
-        );
+        for (measure, rate) in [
+            (
+                "two edits in one sentence, the command",
+                &self.chained_apart,
+            ),
+            ("two edits in one sentence, `--at-once`", &self.chained),
+        ] {
+            push_rate(&mut text, measure, "scenes", 60, rate);
+        }
         self.push_families(&mut text);
         push_scales(
             &mut text,

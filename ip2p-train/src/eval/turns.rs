@@ -142,17 +142,11 @@ fn edit(editor: &Editor, way: Way, turns: &[Example], seed: u64) -> Result<Vec<R
     let mut pictures = Vec::with_capacity(turns.len());
     let mut photo = to_photo(&turns[0].input)?;
     if !matches!(way, Way::Png | Way::ModelPng) {
-        let file = PhotoFile::from_bytes("scene.png", photo.to_png()?);
-        let mut session = Session::begin(editor, file, &options(0))?;
-        for (index, turn) in turns.iter().enumerate() {
+        let turns = turns.iter().map(|turn| {
             let mask = turn.mask.as_ref().filter(|_| way == Way::MaskedSession);
-            let mask = mask.map(to_mask).transpose()?;
-            let mut request = TurnRequest::new(&turn.instruction);
-            request.mask = mask.as_ref();
-            session.edit(editor, request, &options(index))?;
-            pictures.push(from_photo(&session.picture(editor)?.photo));
-        }
-        return Ok(pictures);
+            (turn.instruction.as_str(), mask)
+        });
+        return in_session(editor, &photo, turns, &options(0));
     }
     for (index, turn) in turns.iter().enumerate() {
         let detail = if way == Way::ModelPng {
@@ -164,6 +158,26 @@ fn edit(editor: &Editor, way: Way, turns: &[Example], seed: u64) -> Result<Vec<R
         let edited = editor.edit(&photo, &turn.instruction, &options)?;
         photo = Photo::decode(&edited.photo.to_png()?, "turn.png")?;
         pictures.push(from_photo(&photo));
+    }
+    Ok(pictures)
+}
+
+/// The picture after each turn of a session: sentences, with a mask where there is one, and the seeds from that of `options` on.
+pub(super) fn in_session<'a>(
+    editor: &Editor,
+    photo: &Photo,
+    turns: impl IntoIterator<Item = (&'a str, Option<&'a GrayImage>)>,
+    options: &EditOptions,
+) -> Result<Vec<RgbImage>> {
+    let file = PhotoFile::from_bytes("scene.png", photo.to_png()?);
+    let mut session = Session::begin(editor, file, options)?;
+    let mut pictures = Vec::new();
+    for (seed, (instruction, mask)) in (options.seed..).zip(turns) {
+        let mask = mask.map(to_mask).transpose()?;
+        let mut request = TurnRequest::new(instruction);
+        request.mask = mask.as_ref();
+        session.edit(editor, request, &options.clone().with_seed(seed))?;
+        pictures.push(from_photo(&session.picture(editor)?.photo));
     }
     Ok(pictures)
 }
