@@ -1,6 +1,5 @@
 """stable-diffusion.cpp: whole edits of one and of several steps; a step is what the others take longer by."""
 
-import numpy as np
 from measure import report, seconds, settings
 from PIL import Image
 from stable_diffusion_cpp import StableDiffusion
@@ -10,8 +9,7 @@ def main():
     wanted = settings()
     size, steps = wanted["size"], int(wanted["steps"])
     model = StableDiffusion(model_path=wanted["single"], n_threads=int(wanted["threads"]), verbose=False)
-    noise = np.random.RandomState(0).uniform(0, 255, (size, size, 3)).astype(np.uint8)
-    photo = Image.fromarray(noise)
+    photo = Image.effect_noise((size, size), 64).convert("RGB")
 
     def edit(count):
         model.generate_image(
