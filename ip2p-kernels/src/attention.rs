@@ -33,11 +33,11 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: b
     plain::attention(q, k, v, scale, causal)
 }
 
-/// [`attention()`] of every query to every key, whose products are in whole numbers of 8 bits on the CPU: queries and keys are rounded, each
-/// with a scale of its own.
+/// [`attention()`] of every query to every key, where the products of queries with keys are of whole numbers of 8 bits on the CPU: both are
+/// rounded, each with a scale of its own, after the mean of all keys is taken from each. Values and their weights stay of `bf16`.
 ///
 /// So it is for 512 keys or more, of a multiple of four numbers, with values of `bf16`: fewer are not worth their rounding. Else it is
-/// [`attention()`] to keys of the type of the values.
+/// [`attention()`], on the CPU to keys of the type of the values.
 ///
 /// # Shapes
 ///
@@ -49,9 +49,12 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, causal: b
 #[must_use]
 pub fn quantized_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if flex::holds(&q) && flex::holds(&k) && flex::holds(&v) && flex::quantizes(&k, &v) {
-        return flex::quantized_attention(q, k, v, scale);
+    if flex::holds(&q) && flex::holds(&k) && flex::holds(&v) {
+        if flex::quantizes(&k, &v) {
+            return flex::quantized_attention(q, k, v, scale);
+        }
+        let k = k.cast(v.dtype());
+        return attention(q, k, v, scale, false);
     }
-    let k = k.cast(v.dtype());
     attention(q, k, v, scale, false)
 }

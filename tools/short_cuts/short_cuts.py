@@ -6,7 +6,8 @@
     venv/bin/python tools/short_cuts/short_cuts.py FOLDER --photos PHOTOS --plot docs/short-cuts.svg
 
 FOLDER is a trained checkpoint, for noise has no nearness to speak of, and one that makes many steps: the small one that comes with `ip2p` makes
-one. Every setting edits each photo by each sentence with one seed; the exact picture is that of all steps, guided and whole.
+one. Every setting edits each photo by each sentence with one seed; the exact picture is that of all steps, guided and whole. Times hang on
+shapes alone: `--timed` takes them of another checkpoint, such as one of the full size with random weights.
 """
 
 import argparse
@@ -48,8 +49,9 @@ def run(command):
 
 
 def seconds(arguments, setting):
-    command = [arguments.ip2p, "bench", "--model", arguments.folder, "--precision", arguments.precision, "--size", arguments.size]
-    report = json.loads(run(command + ["--runs", 1, "--json", "--quiet"] + with_exact(setting)))
+    command = [arguments.ip2p, "bench", "--model", arguments.timed or arguments.folder, "--precision", arguments.precision]
+    command += ["--size", arguments.timed_size or arguments.size, "--runs", 1, "--json", "--quiet"]
+    report = json.loads(run(command + with_exact(setting)))
     return next(part["median_s"] for part in report["parts"] if part["name"] == "edit")
 
 
@@ -105,6 +107,8 @@ def main():
     parser.add_argument("--ip2p", default="target/release/ip2p")
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--size", default="256x256")
+    parser.add_argument("--timed", help="the checkpoint whose times are taken, default FOLDER")
+    parser.add_argument("--timed-size", help="the size at which they are, default that of the pictures")
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
     arguments = parser.parse_args()
     rows, exact, whole = [], None, None

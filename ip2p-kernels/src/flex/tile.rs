@@ -43,16 +43,16 @@ impl<T> std::ops::DerefMut for Scratch<T> {
 
 /// The left factor of a product: numbers at any distance from each other.
 #[derive(Clone, Copy)]
-pub(crate) struct Left {
+pub(crate) struct Left<T = f32> {
     /// The first.
-    pub(crate) start: *const f32,
+    pub(crate) start: *const T,
     /// From a row to the next.
     pub(crate) row_stride: usize,
     /// From a term of the sums to the next.
     pub(crate) term_stride: usize,
 }
 
-impl Left {
+impl<T> Left<T> {
     /// The factor without its first `rows` rows.
     ///
     /// # Safety
@@ -121,38 +121,16 @@ pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
     sums
 }
 
-/// The left factor of a product of pairs: two `bf16` numbers side by side, at any distance from the next two.
-#[derive(Clone, Copy)]
-pub(crate) struct LeftPairs {
-    /// The first.
-    pub(crate) start: *const u16,
-    /// Numbers from a row to the next.
-    pub(crate) row_stride: usize,
-    /// Numbers from a pair of terms to the next.
-    pub(crate) pair_stride: usize,
-}
+/// The left factor of a product of pairs: each term is two `bf16` numbers side by side, and strides count single numbers.
+pub(crate) type LeftPairs = Left<u16>;
 
-impl LeftPairs {
-    /// The factor without its first `rows` rows.
-    ///
-    /// # Safety
-    ///
-    /// It must have as many.
-    #[inline(always)]
-    pub(crate) unsafe fn skip(self, rows: usize) -> Self {
-        // SAFETY: the caller's.
-        let start = unsafe { self.start.add(rows * self.row_stride) };
-        Self { start, ..self }
-    }
-}
-
-/// `left · right` in `bf16`, summed up in `f32`: `ROWS` rows of `VECTORS` vectors, over `pairs` pairs of terms.
+/// `left · right` in `bf16`, summed up in `f32`: `ROWS` rows of `VECTORS` vectors, over `pairs` terms, each a pair.
 ///
-/// The right factor has its numbers of each pair of terms side by side, `right_stride` pairs from one pair of terms to the next.
+/// The right factor has its numbers of each pair of terms side by side, `right_stride` pairs from one to the next.
 ///
 /// # Safety
 ///
-/// `left` must be readable for `ROWS` rows and `2 · pairs` terms, `right` for as many rows of `VECTORS` vectors of pairs.
+/// `left` must be readable for `ROWS` rows and `pairs` terms, `right` for as many rows of `VECTORS` vectors of pairs.
 #[inline(always)]
 pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
@@ -172,7 +150,7 @@ pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: u
             // SAFETY: the caller's; a pair of an odd row stride begins at an odd number.
             let number = simd.splat_word(unsafe {
                 left.start
-                    .add(row * left.row_stride + pair * left.pair_stride)
+                    .add(row * left.row_stride + pair * left.term_stride)
                     .cast::<u32>()
                     .read_unaligned()
             });

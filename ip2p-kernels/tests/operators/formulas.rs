@@ -405,6 +405,20 @@ fn a_gated_linear_layer_is_the_two_operators() {
 }
 
 #[test]
+fn attention_of_no_queries_or_values_is_empty() {
+    let of = |tokens, dim| random([2, tokens, 3, dim], 1).swap_dims(1, 2);
+    let k = of(5, 4);
+    assert_eq!(
+        attention(of(0, 4), k.clone(), of(5, 4), 1.0, false).dims(),
+        [2, 3, 0, 4]
+    );
+    assert_eq!(
+        attention(of(6, 4), k, of(5, 0), 1.0, false).dims(),
+        [2, 3, 6, 0]
+    );
+}
+
+#[test]
 fn attention_to_keys_and_values_of_bf16_is_that_to_the_rounded_ones() {
     let of = |tokens, seed| random([2, tokens, 3, 24], seed).swap_dims(1, 2);
     // Fewer queries than a tile's width and more; an odd count of keys.
@@ -445,7 +459,7 @@ fn quantized_attention_is_that_of_whole_numbers() {
 fn what_all_keys_share_costs_quantized_attention_nothing() {
     let of = |tokens, seed| random([1, tokens, 2, 16], seed).swap_dims(1, 2);
     let [q, k, v] = [of(40, 1), of(520, 2), of(520, 3).cast(FloatDType::BF16)];
-    // Beside what one of them has 40 times as much of, keys would have a step of 0.3.
+    // Beside what they share, up to 80, keys of up to 4 would have a step of 0.6.
     let shared = random([1, 2, 1, 16], 4) * 20.0;
     let found = quantized_attention(q.clone(), k.clone() + shared, v.clone(), 0.25);
     let expected = quantized_attention(q, k, v, 0.25);
@@ -453,24 +467,73 @@ fn what_all_keys_share_costs_quantized_attention_nothing() {
 }
 
 #[test]
-fn quantized_attention_to_few_keys_is_attention() {
+fn quantized_attention_to_few_keys_or_wide_values_is_attention() {
     let of = |tokens, seed| random([1, tokens, 2, 16], seed).swap_dims(1, 2);
-    let [q, k] = [of(40, 1), of(70, 2)];
-    for dtype in [FloatDType::F32, FloatDType::BF16] {
-        let v = of(70, 3).cast(dtype);
+    let q = of(40, 1);
+    for (keys, dtype) in [
+        (70, FloatDType::F32),
+        (70, FloatDType::BF16),
+        (600, FloatDType::F32),
+    ] {
+        let (k, v) = (of(keys, 2), of(keys, 3).cast(dtype));
         let found = quantized_attention(q.clone(), k.clone(), v.clone(), 0.25);
-        let expected = attention(q.clone(), k.clone().cast(dtype), v, 0.25, false);
-        assert_eq!(numbers(found), numbers(expected), "{dtype:?}");
+        let expected = attention(q.clone(), k.cast(dtype), v, 0.25, false);
+        assert_eq!(numbers(found), numbers(expected), "{keys} {dtype:?}");
     }
 }
 
 #[test]
 fn quantized_attention_of_zeros_is_the_mean_of_the_values() {
-    let v = random([1, 1, 600, 8], 1).cast(FloatDType::BF16);
-    let zeros = |tokens| Tensor::zeros([1, 1, tokens, 8], &Device::flex());
-    let found = quantized_attention(zeros(3), zeros(600), v.clone(), 1.0);
-    let mean = v.cast(FloatDType::F32).mean_dim(2).repeat_dim(2, 3);
-    assert_close("attention", &numbers(found), &numbers(mean), 1e-2);
+    let of = |tokens, seed| random([1, 1, tokens, 8], seed);
+    let v = of(600, 1).cast(FloatDType::BF16);
+    let mean = v.clone().cast(FloatDType::F32).mean_dim(2).repeat_dim(2, 3);
+    // Queries so small that the inverse of their scale overflows are zeros too.
+    for (queries, keys) in [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1e-39, 1.0)] {
+        let found = quantized_attention(of(3, 2) * queries, of(600, 3) * keys, v.clone(), 1.0);
+        assert_close("attention", &numbers(found), &numbers(mean.clone()), 1e-2);
+    }
+}
+
+#[test]
+fn a_query_of_zeros_changes_no_other_in_quantized_attention() {
+    let of = |tokens, seed| random([1, 1, tokens, 8], seed);
+    let (q, k, v) = (of(5, 1), of(600, 2), of(600, 3).cast(FloatDType::BF16));
+    let zeros = Tensor::zeros([1, 1, 2, 8], &Device::flex());
+    let both = Tensor::cat(vec![zeros, q.clone()], 2);
+    let found = quantized_attention(both, k.clone(), v.clone(), 0.3).narrow(2, 2, 5);
+    assert_eq!(numbers(found), numbers(quantized_attention(q, k, v, 0.3)));
+}
+
+#[test]
+fn a_query_or_key_that_is_not_finite_is_not_finite_in_quantized_attention() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        for place in [0, 1] {
+            let of = |tokens, seed| random([1, 1, tokens, 8], seed);
+            let mut both = [of(5, 1), of(600, 2)];
+            let value = Tensor::full([1, 1, 1, 1], bad, &Device::flex());
+            both[place] = both[place]
+                .clone()
+                .slice_assign([0..1, 0..1, 3..4, 2..3], value);
+            let [q, k] = both;
+            let v = of(600, 3).cast(FloatDType::BF16);
+            let found = quantized_attention(q, k, v, 0.3);
+            let found = numbers(found.narrow(2, 3, 1));
+            assert!(
+                found.iter().all(|number| number.is_nan()),
+                "{bad} {place}: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn quantized_attention_to_half_keys_is_that_to_their_numbers() {
+    let of = |tokens, seed| rounded(random([1, tokens, 2, 16], seed)).swap_dims(1, 2);
+    let [q, k, v] = [of(40, 1), of(520, 2), of(520, 3)];
+    let half = |x: &Tensor<4>| x.clone().cast(FloatDType::BF16);
+    let found = quantized_attention(half(&q), half(&k), half(&v), 0.25);
+    let expected = quantized_attention(q, k, half(&v), 0.25);
+    assert_eq!(numbers(found), numbers(half(&expected)));
 }
 
 #[test]

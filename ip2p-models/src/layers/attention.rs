@@ -38,8 +38,7 @@ pub struct Attention {
 /// What an [`Attention`] attends to, as its heads see it: computed once, it serves for every picture that attends to the same.
 #[derive(Debug, Clone)]
 pub struct KeysValues {
-    /// `[batch, heads, context_tokens, width / heads]`, in the type of the weights, as are the values. Those of layers of whole numbers
-    /// are rounded when they are attended to, and the values of such are of `bf16`.
+    /// `[batch, heads, context_tokens, width / heads]`, in the type of the weights, as are the values.
     keys: Tensor<4>,
     values: Tensor<4>,
 }
@@ -97,8 +96,10 @@ impl Attention {
     /// - output: as `x`
     #[must_use]
     pub fn forward(&self, x: Tensor<3>, context: Option<&Tensor<3>>) -> Tensor<3> {
-        let attended = self.keys_values(context.unwrap_or(&x));
-        self.attend(x, attended)
+        match context {
+            Some(context) => self.attend(x, self.keys_values(context)),
+            None => self.attend_to_self(x),
+        }
     }
 
     /// The keys and values of `context`, for [`Self::attend`].
@@ -108,21 +109,12 @@ impl Attention {
     /// - context: `[batch, context_tokens, cross_attention_dim]`
     #[must_use]
     pub fn keys_values(&self, context: &Tensor<3>) -> KeysValues {
-        let of = |layer| self.split_heads(ops::linear(layer, context.clone()));
-        let [keys, values] = [&self.to_k, &self.to_v].map(of);
-        if self.is_quantized() {
-            let values = values.cast(FloatDType::BF16);
-            return KeysValues { keys, values };
-        }
         // In the type of the weights, which says what products are made in.
-        let dtype = self.to_k.weight.val().dtype();
-        let [keys, values] = [keys, values].map(|x| x.cast(dtype));
+        let [keys, values] = [&self.to_k, &self.to_v].map(|layer| {
+            let x = ops::linear(layer, context.clone());
+            self.split_heads(x.cast(ops::product_dtype(layer)))
+        });
         KeysValues { keys, values }
-    }
-
-    /// Whether keys are made by weights of whole numbers.
-    fn is_quantized(&self) -> bool {
-        ops::is_quantized(&self.to_k)
     }
 
     /// As [`Self::forward`], with the keys and values of what is attended to.
@@ -133,18 +125,20 @@ impl Attention {
     /// - output: as `x`
     #[must_use]
     pub fn attend(&self, x: Tensor<3>, attended: KeysValues) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
         let q = self.split_heads(ops::linear(&self.to_q, x));
-        let KeysValues { keys, values } = attended;
+        self.merge_heads(ops::attention(q, attended.keys, attended.values))
+    }
 
-        // [batch, heads, tokens, width / heads]
-        let x = if self.is_quantized() {
-            ops::quantized_attention(q, keys, values)
-        } else {
-            ops::attention(q, keys, values)
-        };
-        let x = x.swap_dims(1, 2).reshape([batch, tokens, width]);
-        ops::linear(&self.to_out[0], x)
+    /// Attends to itself; where keys are made by weights of whole numbers, by whole numbers.
+    fn attend_to_self(&self, x: Tensor<3>) -> Tensor<3> {
+        if !ops::is_quantized(&self.to_k) {
+            let attended = self.keys_values(&x);
+            return self.attend(x, attended);
+        }
+        let layers = [&self.to_q, &self.to_k, &self.to_v];
+        let [q, k, v] = layers.map(|layer| self.split_heads(ops::linear(layer, x.clone())));
+        let v = v.cast(ops::product_dtype(&self.to_v));
+        self.merge_heads(ops::quantized_attention(q, k, v))
     }
 
     /// How much of what each token of `x` takes in comes from each token of the context: the weights of [`Self::attend`], in
@@ -190,5 +184,50 @@ impl Attention {
         let [batch, tokens, width] = x.dims();
         x.reshape([batch, tokens, self.heads, width / self.heads])
             .swap_dims(1, 2)
+    }
+
+    /// The output of heads, `[batch, heads, tokens, width / heads]`, as `[batch, tokens, width]`, after the last layer.
+    fn merge_heads(&self, x: Tensor<4>) -> Tensor<3> {
+        let [batch, heads, tokens, head_dim] = x.dims();
+        let x = x.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim]);
+        ops::linear(&self.to_out[0], x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Distribution;
+
+    use super::*;
+
+    #[test]
+    fn weights_of_whole_numbers_attend_to_a_large_picture_by_whole_numbers() {
+        let device = Device::flex();
+        let mut layer = AttentionConfig::new(64, 2).init(&device);
+        let random = |shape, deviation| {
+            Tensor::<3>::random(shape, Distribution::Normal(0.0, deviation), &device)
+        };
+        // So that some places matter more than others.
+        for weight in [&mut layer.to_q.weight, &mut layer.to_k.weight] {
+            *weight = weight
+                .clone()
+                .map(|_| random([1, 64, 64], 0.2).squeeze_dim(0));
+        }
+        let x = random([1, 600, 64], 1.0);
+        let exact = layer.forward(x.clone(), None);
+        for layer in [&mut layer.to_q, &mut layer.to_k, &mut layer.to_v] {
+            layer.weight = layer.weight.clone().map(ip2p_kernels::quantize);
+        }
+        let found = layer.forward(x.clone(), None);
+        let apart = |x: Tensor<3>| (x - exact.clone()).abs().max().into_scalar::<f32>();
+        let most = exact.clone().abs().max().into_scalar::<f32>();
+        assert!(
+            apart(found.clone()) < 0.1 * most,
+            "{} of {most}",
+            apart(found)
+        );
+        // With keys of `bf16` it is another.
+        let keys_values = layer.keys_values(&x);
+        assert_ne!(apart(layer.attend(x, keys_values)), apart(found));
     }
 }

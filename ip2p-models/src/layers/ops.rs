@@ -26,6 +26,15 @@ pub(crate) fn is_quantized(layer: &Linear) -> bool {
     matches!(layer.weight.val().dtype(), DType::QFloat(_))
 }
 
+/// The type that the products of a layer are made in, where they are not of whole numbers.
+pub(crate) fn product_dtype(layer: &Linear) -> DType {
+    if is_quantized(layer) {
+        DType::BF16
+    } else {
+        layer.weight.val().dtype()
+    }
+}
+
 /// Scaled dot-product attention: every query sees every key.
 ///
 /// # Shapes

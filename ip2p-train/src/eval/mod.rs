@@ -103,18 +103,19 @@ impl Edits<'_> {
         self.run_with(asked, &self.options.clone())
     }
 
-    /// What becomes of the input where the sentence is taken apart and its edits are made in turn, as the command does.
-    fn run_apart(&mut self, asked: &Example) -> Result<RgbImage> {
+    /// What becomes of the input where the sentence is taken apart and its edits are made in turn, as the command does; none where it
+    /// is one edit to the command.
+    fn run_apart(&mut self, asked: &Example) -> Result<Option<RgbImage>> {
         let photo = to_photo(&asked.input)?;
         let edits = split_edits(&asked.instruction);
+        if edits.len() == 1 {
+            return Ok(None);
+        }
         let turns = edits.iter().map(|edit| (edit.as_str(), None));
         let pictures = in_session(self.editor, &photo, turns, &self.options)?;
-        self.done += 1;
+        self.done += edits.len();
         (self.progress)(self.done);
-        Ok(pictures
-            .into_iter()
-            .last()
-            .expect("a sentence is one edit at least"))
+        Ok(pictures.into_iter().last())
     }
 
     fn run_with(&mut self, asked: &[&Example], options: &EditOptions) -> Result<Vec<RgbImage>> {
@@ -214,7 +215,7 @@ fn chains(edits: &mut Edits<'_>, options: &EvalOptions, evaluation: &mut Evaluat
         };
         let unchanged = both(&case.example.input);
         evaluation.chained.add(both(&output), unchanged);
-        let apart = edits.run_apart(&case.example)?;
+        let apart = edits.run_apart(&case.example)?.unwrap_or(output);
         evaluation.chained_apart.add(both(&apart), unchanged);
     }
     Ok(())

@@ -172,7 +172,8 @@ pub(super) fn in_session<'a>(
     let file = PhotoFile::from_bytes("scene.png", photo.to_png()?);
     let mut session = Session::begin(editor, file, options)?;
     let mut pictures = Vec::new();
-    for (seed, (instruction, mask)) in (options.seed..).zip(turns) {
+    for (turn, (instruction, mask)) in (0..).zip(turns) {
+        let seed = options.seed.wrapping_add(turn);
         let mask = mask.map(to_mask).transpose()?;
         let mut request = TurnRequest::new(instruction);
         request.mask = mask.as_ref();

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Rows;
 use super::keys::Keys;
-use crate::flex::linear::{ByteRow, Numbers, OFFSET};
+use crate::flex::linear::{ByteRow, Numbers};
 use crate::flex::quantized::GREATEST;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
 use crate::flex::tile::{Factors, Scratch, load_row, store_row, width};
@@ -47,18 +47,12 @@ impl RoundedKeys {
     }
 
     /// The keys of a head.
-    pub(super) fn head(&self, batch: usize, head: usize) -> ByteKeys {
+    pub(super) fn head(&self, batch: usize, head: usize) -> ByteKeys<'_> {
         let [_, heads, keys, dim] = self.sizes;
         let first = (batch * heads + head) * keys;
         ByteKeys {
-            words: Rows {
-                start: self.words[first * dim / WORD..].as_ptr(),
-                stride: dim / WORD,
-            },
-            rows: Rows {
-                start: self.rows[first..].as_ptr(),
-                stride: 1,
-            },
+            words: &self.words[first * dim / WORD..][..keys * dim / WORD],
+            rows: &self.rows[first..][..keys],
         }
     }
 }
@@ -103,9 +97,11 @@ impl Kernel for Rounding<'_> {
 
 /// The keys of a head, rounded.
 #[derive(Clone, Copy)]
-pub(super) struct ByteKeys {
-    words: Rows<u32>,
-    rows: Rows<ByteRow>,
+pub(super) struct ByteKeys<'a> {
+    /// `[keys, head_dim]`.
+    words: &'a [u32],
+    /// `[keys]`.
+    rows: &'a [ByteRow],
 }
 
 /// Queries in bytes, a lane each.
@@ -116,7 +112,7 @@ pub(super) struct ByteQueries {
     scales: [f32; TILE_VECTORS * MAX_LANES],
 }
 
-impl Keys for ByteKeys {
+impl Keys for ByteKeys<'_> {
     type Queries = ByteQueries;
     type Factors = Bytes;
 
@@ -137,10 +133,10 @@ impl Keys for ByteKeys {
         }
         let mut inverses = [simd.splat(0.0); TILE_VECTORS];
         for (inverse, greatest) in inverses.iter_mut().zip(&mut greatest) {
-            // A query of zeros has some scale too.
-            let some = simd.max_magnitude(simd.splat(f32::MIN_POSITIVE), *greatest);
+            let some = simd.max(*greatest, simd.splat(f32::MIN_POSITIVE * GREATEST));
             *inverse = simd.div(simd.splat(GREATEST), some);
-            *greatest = simd.mul(simd.splat(1.0 / GREATEST), some);
+            // What is not finite has no byte: the scale says it.
+            *greatest = simd.mul(*greatest, simd.splat(1.0 / GREATEST));
         }
         // SAFETY: as wide as the widest row.
         unsafe { store_row(simd, packed.scales.as_mut_ptr(), greatest) };
@@ -148,16 +144,13 @@ impl Keys for ByteKeys {
         for (rows, target) in queries.chunks_exact(WORD * width).zip(words) {
             for (index, inverse) in inverses.into_iter().enumerate() {
                 let at = index * S::LANES;
-                let mut bytes = [[0_i8; MAX_LANES]; WORD];
-                // SAFETY: rows of a tile, and bytes for the widest vector.
+                let mut numbers = [simd.splat(0.0); WORD];
+                // SAFETY: rows of a tile.
                 unsafe {
-                    for (row, bytes) in bytes.iter_mut().enumerate() {
-                        let numbers = simd.load(rows[row * width + at..].as_ptr());
-                        simd.store_bytes(bytes.as_mut_ptr(), simd.mul(inverse, numbers));
+                    for (row, numbers) in numbers.iter_mut().enumerate() {
+                        *numbers = simd.load(rows[row * width + at..].as_ptr());
                     }
-                    let words = simd.zip_bytes([0, 1, 2, 3].map(|row| bytes[row].as_ptr().cast()));
-                    let words = simd.xor(words, simd.splat_word(OFFSET));
-                    simd.store_words(target[at..].as_mut_ptr(), words);
+                    simd.store_words(target[at..].as_mut_ptr(), simd.bytes(numbers, inverse));
                 }
             }
         }
@@ -166,11 +159,9 @@ impl Keys for ByteKeys {
 
     #[inline(always)]
     unsafe fn scores(self, first_key: usize, dim: usize, queries: &ByteQueries) -> Bytes {
-        // SAFETY: the caller's.
-        let (left, rows) = unsafe { (self.words.at(first_key), self.rows.at(first_key)) };
         Bytes {
-            left,
-            rows,
+            left: self.words[first_key * dim / WORD..].as_ptr(),
+            rows: self.rows[first_key..].as_ptr(),
             right: queries.words.as_ptr(),
             words: dim / WORD,
             scales: queries.scales.as_ptr(),

@@ -16,11 +16,11 @@ pub(super) trait Keys: Copy + Send + Sync {
     /// Queries, a row a number of theirs, as the right factor.
     fn pack<S: Simd>(simd: S, queries: Scratch) -> Self::Queries;
 
-    /// The factors of the scores: keys from the first on, each of `dim` numbers, and queries.
+    /// The factors of the scores: keys from the first on, each of `dim` numbers, and queries of as many, which must outlive them.
     ///
     /// # Safety
     ///
-    /// There must be such a key.
+    /// There must be such a key, of so many numbers.
     unsafe fn scores(self, first_key: usize, dim: usize, queries: &Self::Queries) -> Self::Factors;
 }
 
@@ -68,7 +68,7 @@ impl Keys for Rows<bf16> {
                 // SAFETY: the caller's.
                 start: unsafe { self.at(first_key) }.cast(),
                 row_stride: self.stride,
-                pair_stride: 2,
+                term_stride: 2,
             },
             right: queries.as_ptr(),
             pairs: dim / 2,

@@ -207,7 +207,7 @@ impl Values for Rows<bf16> {
             left: LeftPairs {
                 start: room.values.as_ptr().cast(),
                 row_stride: 2,
-                pair_stride: 2 * dim,
+                term_stride: 2 * dim,
             },
             right: room.weights.as_ptr(),
             pairs: keys.div_ceil(2),

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use self::gated::Gated;
 use self::numbers::ONE_PASS;
-pub(super) use self::numbers::{ByteRow, Numbers, OFFSET};
+pub(super) use self::numbers::{ByteRow, Numbers};
 use self::panel::{Panel, Rounded};
 use super::quantized::Quantized;
 use super::simd::{Kernel, Simd, dispatch};

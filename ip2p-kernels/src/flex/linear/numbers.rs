@@ -118,7 +118,7 @@ impl Numbers for bf16 {
         let left = LeftPairs {
             start: left.cast(),
             row_stride: 2 * stride,
-            pair_stride: 2,
+            term_stride: 2,
         };
         // SAFETY: the caller's.
         unsafe { multiply_pairs(simd, left, right, width::<S>(), words) }
@@ -145,7 +145,7 @@ fn pair(numbers: [bf16; 2]) -> u32 {
 }
 
 /// What makes a byte with a sign one without, in each byte of a word: 128 more.
-pub(in crate::flex) const OFFSET: u32 = 0x8080_8080;
+const OFFSET: u32 = 0x8080_8080;
 
 /// A row in bytes.
 #[derive(Clone, Copy, Default)]
@@ -263,7 +263,7 @@ impl Numbers for i8 {
 #[inline(always)]
 fn greatest<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let mut most = simd.splat(0.0);
-    // Whole vectors without a mask, whose loads are slower: a third of the time of this search.
+    // Of whole vectors no load has a mask: with one for each the search takes twice as long.
     let vectors = row.chunks_exact(S::LANES);
     let rest = vectors.remainder();
     for vector in vectors {

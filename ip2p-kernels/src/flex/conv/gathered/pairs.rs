@@ -28,7 +28,7 @@ impl Kernel for Part<'_, bf16> {
             let left = LeftPairs {
                 start: weight.as_ptr().cast(),
                 row_stride: all_terms,
-                pair_stride: 2,
+                term_stride: 2,
             };
             for panel in &panels {
                 let target = &mut gathered[..pairs * width];
