@@ -3,7 +3,8 @@
 use ip2p_core::{Error, Result};
 use ip2p_io::{Photo, RgbPicture};
 
-use crate::mask::{Mask, brightness};
+use crate::mask::{Mask, brightness, to_byte};
+use crate::planes::Planes;
 
 /// The photo with the edit where the mask has it: where the mask is 0 every byte is the photo's, where it is 255 the
 /// edit's.
@@ -32,6 +33,52 @@ pub fn composite(photo: &Photo, edited: &RgbPicture, mask: &Mask) -> Result<Phot
         .map(|((&photo, &edited), weight)| blend(photo, edited, weight));
     let mixed = RgbPicture::new(photo.size(), mixed.collect());
     Ok(photo.with_rgb(mixed.expect("three bytes for each pixel")))
+}
+
+/// The shares of the greatest change between which a pixel comes to belong to an edit.
+const CHANGED: [f32; 2] = [0.1, 0.2];
+
+/// How many radii, over which a change is averaged, the longer side of a picture has.
+const RADII: u32 = 256;
+
+impl Mask {
+    /// The mask where it lets something change, less where hardly anything does: a mask of latents is coarse, and around what is edited the
+    /// model draws what was there anew, nearly as it was.
+    ///
+    /// The change of a pixel is the greatest of its colours', averaged over those up to a 256th of the longer side away, and counts by its
+    /// share of the greatest there is.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes differ.
+    #[must_use]
+    pub fn where_changed(&self, photo: &RgbPicture, edited: &RgbPicture) -> Self {
+        let size = self.size();
+        assert!(
+            photo.size() == size && edited.size() == size,
+            "a mask of both"
+        );
+        let change = Planes::new(size, |at| {
+            let colours = 3 * at..3 * at + 3;
+            let pairs = photo.pixels()[colours.clone()]
+                .iter()
+                .zip(&edited.pixels()[colours]);
+            let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+            [f32::from(most) * f32::from(self.weights()[at])]
+        });
+        let radius = (size.longer() / RADII).max(1) as usize;
+        let change = change.means(radius).values;
+        let most = change
+            .iter()
+            .fold(f32::MIN_POSITIVE, |most, [change]| most.max(*change));
+        let [from, to] = CHANGED;
+        let weight = |(&weight, [change]): (&u8, &[f32; 1])| {
+            let share = ((change / most - from) / (to - from)).clamp(0.0, 1.0);
+            to_byte(share * f32::from(weight))
+        };
+        let weights = self.weights().iter().zip(&change).map(weight);
+        Self::new(size, weights.collect()).expect("a weight for each pixel")
+    }
 }
 
 /// Between two bytes: the first at 0, the second at 255.
@@ -66,6 +113,40 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A grey picture with this much more in some rows.
+    fn with_rows(size: Size, rows: std::ops::Range<u32>, more: u8) -> RgbPicture {
+        let bytes = (0..size.height).flat_map(|y| {
+            let byte = if rows.contains(&y) { 100 + more } else { 100 };
+            vec![byte; 3 * size.width as usize]
+        });
+        RgbPicture::new(size, bytes.collect()).unwrap()
+    }
+
+    #[test]
+    fn what_hardly_changes_within_a_mask_is_the_photos() {
+        let size = Size::new(6, 20);
+        let photo = with_rows(size, 0..0, 0);
+        let mut bytes = with_rows(size, 4..9, 80).pixels().to_vec();
+        // Redrawn nearly as it was, all around.
+        for (at, byte) in bytes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, byte)| **byte == 100)
+        {
+            *byte = 100 + u8::try_from(at % 6).unwrap();
+        }
+        let edited = RgbPicture::new(size, bytes).unwrap();
+        let all = Mask::from_region(size, size.into());
+        let found = all.where_changed(&photo, &edited);
+        let of_row = |y: usize| found.weights()[y * 6 + 3];
+        assert!((4..9).all(|y| of_row(y) == 255), "{found:?}");
+        assert!((0..3).chain(10..20).all(|y| of_row(y) == 0), "{found:?}");
+        // What the mask kept is kept, and what changes nothing has no part.
+        let none = Mask::new(size, vec![0; 120]).unwrap();
+        assert_eq!(none.where_changed(&photo, &edited), none);
+        assert_eq!(all.where_changed(&photo, &photo), none);
+    }
 
     proptest! {
         #[test]

@@ -4,10 +4,10 @@ use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Result};
 use ip2p_io::{Photo, RgbPicture, Rounding, fit, from_tensor, restore};
 use ip2p_models::vae::Autoencoder;
-use ip2p_region::{carry, composite};
+use ip2p_region::carry;
 
 use super::Editor;
-use super::masked::fitted;
+use super::masked::{fitted, put_together};
 use super::network::{advice, is_finite};
 use super::prepared::Image;
 use crate::device::dtype;
@@ -37,14 +37,19 @@ impl Decoder<'_> {
                 None => Ok(after.into()),
                 Some(mask) => {
                     let photo = fit(&image.view.photo, &image.view.plan)?.into();
-                    composite(&photo, &after, &fitted(mask, &image.view.plan)?)
+                    put_together(
+                        &photo,
+                        &after,
+                        &fitted(mask, &image.view.plan)?,
+                        self.options,
+                    )
                 }
             };
         }
         let edited = self.at_photo_size(image, &after, unedited)?;
         let edited = match &image.mask {
             None => edited,
-            Some(mask) => composite(&image.view.photo, edited.rgb(), mask)?,
+            Some(mask) => put_together(&image.view.photo, edited.rgb(), mask, self.options)?,
         };
         Ok(image.put_back(edited))
     }

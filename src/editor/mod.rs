@@ -44,7 +44,7 @@ pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
 
-pub(crate) use masked::fitted;
+pub(crate) use masked::{fitted, put_together};
 pub(crate) use turn::Latents;
 
 use self::held::Held;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ip2p_core::{Error, FitPlan, Result};
 use ip2p_io::{EditRecord, Photo, RgbPicture, fit, restore};
-use ip2p_region::{carry, composite};
+use ip2p_region::carry;
 
 use super::{Session, Turn};
-use crate::editor::{Edited, Editor, fitted};
+use crate::editor::{Edited, Editor, fitted, put_together};
 use crate::options::EditOptions;
 
 impl Session {
@@ -120,9 +120,9 @@ impl Session {
         match mask {
             None => Ok(whole),
             Some(mask) if options.keeps_model_size() => {
-                composite(picture, whole.rgb(), &fitted(&mask, plan)?)
+                put_together(picture, whole.rgb(), &fitted(&mask, plan)?, &options)
             }
-            Some(mask) => composite(picture, whole.rgb(), &mask),
+            Some(mask) => put_together(picture, whole.rgb(), &mask, &options),
         }
     }
 
