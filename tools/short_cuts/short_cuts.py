@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-EXACT = ["--sampler", "dpmpp-2m", "--steps", "20", "--text-scale", "7.5", "--image-scale", "1.5"]
+EXACT = ["--sampler", "dpmpp-2m", "--steps", "20"]
 SENTENCES = ["make it snowy", "make it night", "turn it into a pencil sketch", "make it autumn"]
 SETTINGS = {
     "exact": [],
@@ -38,10 +38,11 @@ SETTINGS = {
 }
 
 
-def with_exact(setting):
+def with_exact(arguments, setting):
     """The options of the exact picture but for those that are given."""
+    scales = ["--text-scale", arguments.text_scale, "--image-scale", arguments.image_scale]
     pairs = dict(zip(EXACT[::2], EXACT[1::2])) | dict(zip(setting[::2], setting[1::2]))
-    return [part for pair in pairs.items() for part in pair]
+    return [part for pair in pairs.items() for part in pair] + scales
 
 
 def run(command):
@@ -51,7 +52,7 @@ def run(command):
 def seconds(arguments, setting):
     command = [arguments.ip2p, "bench", "--model", arguments.timed or arguments.folder, "--precision", arguments.precision]
     command += ["--size", arguments.timed_size or arguments.size, "--runs", 1, "--json", "--quiet"]
-    report = json.loads(run(command + with_exact(setting)))
+    report = json.loads(run(command + with_exact(arguments, setting)))
     return next(part["median_s"] for part in report["parts"] if part["name"] == "edit")
 
 
@@ -61,7 +62,7 @@ def pictures(arguments, setting, folder):
         output = folder / sentence.replace(" ", "-")
         command = [arguments.ip2p, "batch", arguments.photos, sentence, "-o", output, "--model", arguments.folder, "--seed", 7]
         command += ["--precision", arguments.precision, "--size", arguments.size, "--keep-model-size", "--detail", "model", "--quiet"]
-        run(command + with_exact(setting))
+        run(command + with_exact(arguments, setting))
         for path in sorted(output.glob("*.png")):
             found.append(np.asarray(Image.open(path).convert("RGB"), dtype=np.float64))
     return found
@@ -93,7 +94,7 @@ def plot(rows, path):
         if not math.isfinite(distance):
             continue
         parts.append(f'<circle cx="{x(share):.1f}" cy="{y(distance):.1f}" r="4" fill="#06c"/>')
-        before = share > 0.6
+        before = share > 0.75 or len(name) > 30
         at = x(share) + (-8 if before else 8)
         anchor = "end" if before else "start"
         parts.append(f'<text x="{at:.1f}" y="{y(distance) + 4:.1f}" text-anchor="{anchor}">{name}</text>')
@@ -107,6 +108,8 @@ def main():
     parser.add_argument("--ip2p", default="target/release/ip2p")
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--size", default="256x256")
+    parser.add_argument("--text-scale", default="7.5")
+    parser.add_argument("--image-scale", default="1.5")
     parser.add_argument("--timed", help="the checkpoint whose times are taken, default FOLDER")
     parser.add_argument("--timed-size", help="the size at which they are, default that of the pictures")
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
