@@ -29,6 +29,7 @@ fn edit(editor: &Editor, request: &EditRequest<'_>, options: &EditOptions) -> Ed
 fn what_auto_finds_is_said_and_the_rest_is_kept() {
     let (editor, photo) = (editor(), photo(90, 70));
     let request = EditRequest::new(&photo, "make it snowy");
+    let mut unfound = 0;
     // Few steps, where the edit's own evaluations show it, and enough to ask beforehand.
     for steps in [1, 2, 10] {
         let options = quick().with_steps(steps);
@@ -42,8 +43,14 @@ fn what_auto_finds_is_said_and_the_rest_is_kept() {
             assert_eq!(auto.photo.rgb(), plain.photo.rgb());
             assert!(auto.warnings.iter().any(|said| said.contains("stands out")));
         }
-        let left = options.with_where("auto left".parse::<Where>().unwrap());
-        let left = edit(&editor, &request, &left);
+        let at = |region: &str| options.clone().with_where(region.parse::<Where>().unwrap());
+        let left = edit(&editor, &request, &at("auto left"));
+        if left.warnings.iter().any(|said| said.contains("stands out")) {
+            // Then the place alone says where, and all that the edit changes there is taken.
+            let place = edit(&editor, &request, &at("left"));
+            assert_eq!(left.photo.rgb(), place.photo.rgb());
+            unfound += 1;
+        }
         let mask = left.mask.expect("a place is a mask");
         assert!(changed_inside(&left.photo, &photo, &mask) > 0);
         assert_eq!(mask.weights()[89], 0, "the right is kept");
@@ -52,6 +59,7 @@ fn what_auto_finds_is_said_and_the_rest_is_kept() {
         let again = edit(&editor, &request, &again);
         assert_eq!(again.photo.rgb(), left.photo.rgb());
     }
+    assert!(unfound > 0);
 }
 
 #[test]

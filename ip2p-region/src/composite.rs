@@ -150,6 +150,20 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_pixel_counts_for_more_than_its_mask_lets_it(
+            weights in proptest::collection::vec(0..=255_u8, 20),
+            bytes in proptest::collection::vec(0..=255_u8, 120),
+        ) {
+            let picture = |bytes: &[u8]| RgbPicture::new(Size::new(5, 4), bytes.to_vec()).unwrap();
+            let (photo, edited) = (picture(&bytes[..60]), picture(&bytes[60..]));
+            let mask = Mask::new(Size::new(5, 4), weights).unwrap();
+            let changed = mask.where_changed(&photo, &edited);
+            for (&changed, &weight) in changed.weights().iter().zip(mask.weights()) {
+                prop_assert!(changed <= weight);
+            }
+        }
+
+        #[test]
         fn outside_a_mask_every_byte_is_the_photos(
             weights in proptest::collection::vec(0..=255_u8, 20),
             bytes in proptest::collection::vec(0..=255_u8, 120),

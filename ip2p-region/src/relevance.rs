@@ -3,15 +3,15 @@
 //! Mirzaei et al. (2023), "Watch Your Steps", <https://arxiv.org/abs/2308.08947>, section 4.1, take the difference of two
 //! predictions of the network, cut off outliers at the quartiles, stretch what is left to 0..1 and edit where it is at least a
 //! half. Stretched so, the map of an edit of the whole picture has edges like any other, and a small object is among the
-//! outliers. Here a place belongs to the edit by its share of the greatest change there is; and where most of the picture
-//! changes, measured by how much the photo itself varies, there is no map.
+//! outliers. Here a place begins an edit by its share of the greatest change there is, and a lesser share joins what touches it; and where most of
+//! the picture changes, measured by how much the photo itself varies, there is no map.
 
 use ip2p_core::Size;
 
 use crate::mask::{Mask, to_byte};
 use crate::planes::Planes;
 
-/// The share of the greatest change from which on a place begins an edit: that of the paper.
+/// The share of the greatest change from which on a place begins an edit: half as in the paper, but of the map as it is.
 const SEED: f32 = 0.5;
 
 /// The shares of the greatest change between which a place comes to belong to the edit, if others that do join it to one that begins
@@ -20,8 +20,7 @@ const SEED: f32 = 0.5;
 const EDGE: [f32; 2] = [0.2, 0.3];
 
 /// What half of the picture changes at least where the edit is of all of it: as a share of how much the photo varies, and of
-/// the greatest change. Of 216 edits of drawn scenes six were taken for what they are not with the maps of a small model,
-/// and one with those of perfect edits.
+/// the greatest change. Of 216 edits of drawn scenes one was taken for what it is not with the maps of the small model.
 const EVERYWHERE: [f32; 2] = [0.18, 0.1];
 
 /// What counts of a place where a sentence does not look.
@@ -112,7 +111,7 @@ impl Relevance {
     }
 }
 
-/// These places, and all that touch them, or each other in a row from them, and `belong`.
+/// These places, and those that are joined to them by places that each touch the next and belong to it.
 fn grown(size: Size, seeds: Vec<bool>, belongs: impl Fn(usize) -> bool) -> Vec<bool> {
     let (width, height) = (size.width as usize, size.height as usize);
     let mut grown = seeds;

@@ -41,7 +41,7 @@ impl Decoder<'_> {
                         &photo,
                         &after,
                         &fitted(mask, &image.view.plan)?,
-                        self.options,
+                        image.found,
                     )
                 }
             };
@@ -49,7 +49,7 @@ impl Decoder<'_> {
         let edited = self.at_photo_size(image, &after, unedited)?;
         let edited = match &image.mask {
             None => edited,
-            Some(mask) => put_together(&image.view.photo, edited.rgb(), mask, self.options)?,
+            Some(mask) => put_together(&image.view.photo, edited.rgb(), mask, image.found)?,
         };
         Ok(image.put_back(edited))
     }

@@ -2,7 +2,7 @@
 //!
 //! The mask acts twice. At every step the network's word on the result is replaced by the photo's own latents where the
 //! mask keeps the photo, so that what is edited grows into what stays; and at the end every byte there is the photo's, for
-//! an autoencoder gives back no photo to the byte. As in Blended Latent Diffusion (Avrahami et al., 2023),
+//! an autoencoder gives back no photo to the byte. Of a mask that the model's own map gave, only what changes is taken then. As in Blended Latent Diffusion (Avrahami et al., 2023),
 //! <https://arxiv.org/abs/2206.02779>, but on the denoised latents rather than the noisy ones: so it holds for every
 //! sampler, whatever that makes of them.
 
@@ -14,7 +14,6 @@ use ip2p_io::{Photo, RgbPicture, fit, restore};
 use ip2p_region::{Mask, composite};
 
 use super::noise::source_latents;
-use crate::options::EditOptions;
 
 /// How much of a latent's pixels may change until all of it may: half.
 const FULL: f32 = 0.5;
@@ -101,14 +100,14 @@ pub(super) fn latents_size(latents: &Tensor<4>) -> Size {
     Size::new(side(width), side(height))
 }
 
-/// The photo with the edit where a mask has it: where the mask is of where the sentence acts, as far as it does.
+/// The photo with the edit where a mask has it; where the mask was `found` from what the sentence changes, as far as it changes that.
 pub(crate) fn put_together(
     photo: &Photo,
     edited: &RgbPicture,
     mask: &Mask,
-    options: &EditOptions,
+    found: bool,
 ) -> Result<Photo> {
-    if options.region.is_auto() {
+    if found {
         let changed = mask.where_changed(photo.rgb(), edited);
         return composite(photo, edited, &changed);
     }

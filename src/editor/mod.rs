@@ -84,7 +84,7 @@ pub struct Editor {
 pub struct Edited {
     /// The picture.
     pub photo: Photo,
-    /// Where the photo could change, if not everywhere: at the photo's size.
+    /// Where the photo could change, if not everywhere: at the photo's size. Of what the model found itself, only what changes did.
     pub mask: Option<Arc<Mask>>,
     /// How it was made: goes into the file, and `ip2p edit --from` reads it there.
     pub record: EditRecord,

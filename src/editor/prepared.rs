@@ -141,6 +141,8 @@ pub(super) struct Image {
     pub(super) view: Arc<View>,
     /// Where what is shown may change, by the view and by what was found since.
     pub(super) mask: Option<Arc<Mask>>,
+    /// Whether where its sentence acts was found, and is in the mask.
+    pub(super) found: bool,
     /// What the autoencoder makes of the photo as it is, once it was asked: for all edits of what is prepared.
     pub(super) unedited: Arc<OnceLock<RgbPicture>>,
     pub(super) instruction: String,
@@ -178,6 +180,7 @@ impl PreparedImage {
         warnings.extend(warning.map(ToOwned::to_owned));
         Image {
             mask: self.view.mask.clone(),
+            found: false,
             view: self.view,
             unedited: self.unedited,
             instruction: self.instruction,

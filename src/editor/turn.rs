@@ -48,6 +48,8 @@ pub(crate) struct MadeTurn {
     pub(crate) latents: Latents,
     /// Where the photo could change, at its size.
     pub(crate) mask: Option<Arc<Mask>>,
+    /// Whether that is where the sentence acts, as the model showed it.
+    pub(crate) found: bool,
     pub(crate) record: EditRecord,
     pub(crate) warnings: Vec<String>,
 }
@@ -121,6 +123,7 @@ impl Steps<'_> {
             latents,
             record: self.record(&image),
             mask: image.mask,
+            found: image.found,
             warnings: image.warnings,
         })
     }

@@ -118,6 +118,7 @@ impl Image {
         let found = unfitted(found, &self.view.plan)?;
         let both = self.mask.as_ref().map(|mask| mask.intersection(&found));
         self.mask = Some(Arc::new(both.unwrap_or(found)));
+        self.found = true;
         Ok(())
     }
 

@@ -56,6 +56,9 @@ struct StoredTurn {
     record: EditRecord,
     /// Whether it has a mask.
     masked: bool,
+    /// Whether that is where the sentence acts; files of before it was used do not say it.
+    #[serde(default)]
+    found: bool,
     warnings: Vec<String>,
 }
 
@@ -217,6 +220,7 @@ fn stored_turn((number, turn): (&u64, &Turn)) -> (u64, StoredTurn) {
     let stored = StoredTurn {
         record: turn.record.clone(),
         masked: turn.mask.is_some(),
+        found: turn.found,
         warnings: turn.warnings.clone(),
     };
     (*number, stored)
@@ -328,6 +332,7 @@ impl<'a> Content<'a> {
             options: EditOptions::from_record(&stored.record)?,
             record: stored.record,
             mask,
+            found: stored.found,
             warnings: stored.warnings,
             latents: self.latents(&latents_name(number))?,
         })

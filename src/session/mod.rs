@@ -111,6 +111,8 @@ pub struct Turn {
     pub mask: Option<Arc<Mask>>,
     /// What a user should know, such as words that were cut.
     pub warnings: Vec<String>,
+    /// Whether the mask is where the sentence acts, as the model showed it.
+    found: bool,
     latents: Latents,
     options: EditOptions,
 }

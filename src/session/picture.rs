@@ -106,6 +106,7 @@ impl Session {
             latents,
             options,
             mask,
+            found,
             ..
         } = self.turns[&number].clone();
         let after = editor.picture_of(&latents, &options)?;
@@ -120,9 +121,9 @@ impl Session {
         match mask {
             None => Ok(whole),
             Some(mask) if options.keeps_model_size() => {
-                put_together(picture, whole.rgb(), &fitted(&mask, plan)?, &options)
+                put_together(picture, whole.rgb(), &fitted(&mask, plan)?, found)
             }
-            Some(mask) => put_together(picture, whole.rgb(), &mask, &options),
+            Some(mask) => put_together(picture, whole.rgb(), &mask, found),
         }
     }
 

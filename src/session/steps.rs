@@ -139,6 +139,7 @@ impl Session {
         let number = self.push(Turn {
             record: made.record,
             mask: made.mask,
+            found: made.found,
             warnings: made.warnings,
             latents: made.latents,
             options: steps.options,
