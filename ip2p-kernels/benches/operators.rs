@@ -99,9 +99,14 @@ fn attentions(criterion: &mut Criterion) {
         criterion.bench_function(&format!("{id}/BF16"), |bench| {
             bench.iter(|| attention(black_box(q.clone()), k16.clone(), v16.clone(), scale, false));
         });
-        criterion.bench_function(&format!("{id}/int8"), |bench| {
-            bench.iter(|| quantized_attention(black_box(q.clone()), k.clone(), v16.clone(), scale));
-        });
+        // With fewer keys it is the one before.
+        if keys >= 512 {
+            criterion.bench_function(&format!("{id}/int8"), |bench| {
+                bench.iter(|| {
+                    quantized_attention(black_box(q.clone()), k.clone(), v16.clone(), scale)
+                });
+            });
+        }
         criterion.bench_function(&format!("{id}/plain"), |bench| {
             bench.iter(|| {
                 plain::attention(black_box(q.clone()), k.clone(), v.clone(), scale, false)

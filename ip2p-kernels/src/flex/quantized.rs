@@ -11,7 +11,7 @@ use super::{contiguous, primitive};
 use crate::plain::to_f32;
 
 /// The greatest byte that has an opposite.
-pub(super) const GREATEST: f32 = 127.0;
+const GREATEST: f32 = 127.0;
 
 /// The least numbers along an axis that share a scale, for burn.
 const LEAST: u8 = 16;
@@ -270,6 +270,16 @@ fn kernels(numbers: &FlexTensor, channels_in: usize) -> (Vec<i8>, Vec<f32>) {
 pub(super) fn scale(greatest: f32) -> (f32, f32) {
     let scale = greatest / GREATEST;
     (scale, if scale > 0.0 { 1.0 / scale } else { 0.0 })
+}
+
+/// As [`scale`], of a vector. What is not finite has no byte: the scale says it.
+#[inline(always)]
+pub(super) fn scales<S: Simd>(simd: S, greatest: S::Vector) -> [S::Vector; 2] {
+    let some = simd.max(greatest, simd.splat(f32::MIN_POSITIVE * GREATEST));
+    [
+        simd.mul(greatest, simd.splat(1.0 / GREATEST)),
+        simd.div(simd.splat(GREATEST), some),
+    ]
 }
 
 /// The sum of bytes.

@@ -280,29 +280,6 @@ pub(crate) fn zip_rows<S: Simd>(simd: S, first: &[bf16], second: &[bf16], target
     }
 }
 
-/// Rounds rows of a tile's width, and puts two at a time into one.
-#[inline(always)]
-pub(crate) fn pair_rows<S: Simd>(simd: S, rows: &[f32], target: &mut [u32]) {
-    let width = width::<S>();
-    for (rows, target) in rows
-        .chunks_exact(2 * width)
-        .zip(target.chunks_exact_mut(width))
-    {
-        let (first, second) = rows.split_at(width);
-        // SAFETY: all three are as wide.
-        unsafe {
-            let (first, second) = (
-                load_row(simd, first.as_ptr()),
-                load_row(simd, second.as_ptr()),
-            );
-            for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
-                let pairs = simd.pair(first, second);
-                simd.store_words(target.as_mut_ptr().add(index * S::LANES), pairs);
-            }
-        }
-    }
-}
-
 /// One row of a tile from memory.
 ///
 /// # Safety

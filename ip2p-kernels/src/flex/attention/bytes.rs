@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::keys::Keys;
 use crate::flex::linear::{ByteRow, Numbers};
-use crate::flex::quantized::GREATEST;
+use crate::flex::quantized::scales;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
 use crate::flex::tile::{Factors, Scratch, load_row, store_row, width};
 
@@ -133,10 +133,7 @@ impl Keys for ByteKeys<'_> {
         }
         let mut inverses = [simd.splat(0.0); TILE_VECTORS];
         for (inverse, greatest) in inverses.iter_mut().zip(&mut greatest) {
-            let some = simd.max(*greatest, simd.splat(f32::MIN_POSITIVE * GREATEST));
-            *inverse = simd.div(simd.splat(GREATEST), some);
-            // What is not finite has no byte: the scale says it.
-            *greatest = simd.mul(*greatest, simd.splat(1.0 / GREATEST));
+            [*greatest, *inverse] = scales(simd, *greatest);
         }
         // SAFETY: as wide as the widest row.
         unsafe { store_row(simd, packed.scales.as_mut_ptr(), greatest) };

@@ -4,7 +4,7 @@ use burn::tensor::bf16;
 
 use super::Rows;
 use crate::flex::simd::Simd;
-use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, Scratch, pair_rows};
+use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width};
 
 /// The keys of a head.
 pub(super) trait Keys: Copy + Send + Sync {
@@ -72,6 +72,29 @@ impl Keys for Rows<bf16> {
             },
             right: queries.as_ptr(),
             pairs: dim / 2,
+        }
+    }
+}
+
+/// Rounds rows of a tile's width, and puts two at a time into one.
+#[inline(always)]
+fn pair_rows<S: Simd>(simd: S, rows: &[f32], target: &mut [u32]) {
+    let width = width::<S>();
+    for (rows, target) in rows
+        .chunks_exact(2 * width)
+        .zip(target.chunks_exact_mut(width))
+    {
+        let (first, second) = rows.split_at(width);
+        // SAFETY: all three are as wide.
+        unsafe {
+            let (first, second) = (
+                load_row(simd, first.as_ptr()),
+                load_row(simd, second.as_ptr()),
+            );
+            for (index, (first, second)) in first.into_iter().zip(second).enumerate() {
+                let pairs = simd.pair(first, second);
+                simd.store_words(target.as_mut_ptr().add(index * S::LANES), pairs);
+            }
         }
     }
 }

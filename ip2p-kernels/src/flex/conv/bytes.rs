@@ -1,6 +1,6 @@
 //! Right factors of bytes, with a scale for each column of them.
 
-use crate::flex::quantized::GREATEST;
+use crate::flex::quantized::scales;
 use crate::flex::simd::Simd;
 
 /// Makes bytes of the pairs of `bf16` numbers that `seen` is of so many channels, a row of `pitch` words two channels: a row four of them
@@ -29,10 +29,7 @@ pub(super) fn settle<S: Simd>(
                 most = simd.max_magnitude(most, number);
             }
         }
-        let inverse = simd.div(
-            simd.splat(GREATEST),
-            simd.max(most, simd.splat(f32::MIN_POSITIVE * GREATEST)),
-        );
+        let [scale, inverse] = scales(simd, most);
         for word in 0..channels / 4 {
             // SAFETY: as asserted; a row is written to after it has been read.
             unsafe {
@@ -43,8 +40,6 @@ pub(super) fn settle<S: Simd>(
                 simd.store_words(seen.add(word * pitch + tile), bytes);
             }
         }
-        // What is not finite has no byte: the scale says it.
-        let scale = simd.mul(most, simd.splat(1.0 / GREATEST));
         // SAFETY: as asserted.
         unsafe { simd.store(seen.add(channels / 4 * pitch + tile).cast(), scale) };
     }
