@@ -48,11 +48,11 @@ pub fn drawn<M: Module>(module: M, seed: u64) -> M {
 fn draws(names: &[ParameterName]) -> BTreeMap<String, (u64, Draw)> {
     let bounds: BTreeMap<&str, f32> = names
         .iter()
-        .filter_map(|name| Some((name.path.strip_suffix(".weight")?, bound(name)?)))
+        .filter_map(|name| Some((name.path.strip_suffix("weight")?, bound(name)?)))
         .collect();
     let draw = |name: &ParameterName| match &name.shape[..] {
         [_] => {
-            let layer = name.path.strip_suffix(".bias")?;
+            let layer = name.path.strip_suffix("bias")?;
             bounds.get(layer).copied().map(Draw::Uniform)
         }
         _ => Some(bound(name).map_or(Draw::Normal, Draw::Uniform)),

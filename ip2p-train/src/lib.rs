@@ -38,6 +38,7 @@ pub mod edit;
 pub mod ema;
 pub mod eval;
 pub mod initial;
+mod lanes;
 pub mod lora;
 pub mod objective;
 pub mod origin;

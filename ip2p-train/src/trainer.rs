@@ -3,8 +3,6 @@
 //! Several devices share the batches of a step as burn's own learner has them do (`MultiDeviceOptim::OptimMainDevice`): each has a
 //! replica of the module, and the gradients are added up on the first, whose optimiser makes the step.
 
-use std::thread::ScopedJoinHandle;
-
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
 use ip2p::Precision;
@@ -12,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adamw::{AdamW, AdamWOptions};
 use crate::ema::Ema;
+use crate::lanes::Lanes;
 use crate::origin::Origin;
 use crate::parameters::{self, Named};
 use crate::schedule::LearningRate;
@@ -77,16 +76,23 @@ pub struct Trainer<M> {
     inside: Option<FloatDType>,
     /// The module on each further device.
     replicas: Vec<M>,
+    /// Where the batches of a step run side by side.
+    lanes: Lanes,
 }
 
 impl<M: Module> Trainer<M> {
     /// Begins to train a module, which must be on a device with autodiff: those of its parameters that require a gradient.
     /// The others stay, and are neither averaged nor written with the state.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no threads.
     #[must_use]
     pub fn new(module: M, options: TrainerOptions) -> Self {
         Self {
             optimiser: AdamW::new(options.adamw),
             ema: Ema::new(options.ema_decay, parameters::trained(&module)),
+            lanes: Lanes::new(options.accumulate, 1),
             module,
             options,
             step: 0,
@@ -114,10 +120,15 @@ impl<M: Module> Trainer<M> {
 
     /// Shares the batches of a step with further devices: batch `n` goes to device `n` modulo their number, the first is that of the
     /// module.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no threads.
     #[must_use]
     pub fn with_devices(mut self, further: &[Device]) -> Self {
         let replica = |device| self.module.clone().fork(device);
         self.replicas = further.iter().map(replica).collect();
+        self.lanes = Lanes::new(self.options.accumulate, 1 + further.len());
         self
     }
 
@@ -149,8 +160,7 @@ impl<M: Module> Trainer<M> {
     ///
     /// The module that it is given is on the device of the batch: see [`Self::with_devices`].
     ///
-    /// The batches run side by side, each on a thread of its own: while one does what cannot be divided, the others have the
-    /// cores. Their gradients are added in order, so that the sum is always the same.
+    /// The batches run side by side, as many as there are threads, and each has its share of the threads. Their gradients are added in order, so that the sum is always the same.
     ///
     /// # Panics
     ///
@@ -160,16 +170,7 @@ impl<M: Module> Trainer<M> {
         M: Send + Sync,
     {
         self.renew_replicas();
-        let parts: Vec<(f64, Named)> = std::thread::scope(|scope| {
-            let (this, loss) = (&*self, &loss);
-            let others: Vec<_> = (1..self.options.accumulate)
-                .map(|batch| scope.spawn(move || this.gradients(batch, loss)))
-                .collect();
-            let mut parts = vec![this.gradients(0, loss)];
-            let others = others.into_iter().map(ScopedJoinHandle::join);
-            parts.extend(others.map(|part| part.expect("a loss does not panic")));
-            parts
-        });
+        let parts = self.lanes.run(|batch| self.gradients(batch, &loss));
         let (total, mut gradients) = add_up(parts, &parameters::device(&self.module));
         let grad_norm = norm(&gradients);
         if let Some(most) = self.options.max_grad_norm

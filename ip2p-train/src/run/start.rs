@@ -21,6 +21,9 @@ use crate::origin::Origin;
 /// What the seed of the text encoder's first weights differs by from that of the U-Net's.
 const OF_TEXT: u64 = 0x7E << 32;
 
+/// And that of the layer that reads where the edit is.
+const OF_MASK: u64 = 0x3A << 32;
+
 /// The parts of a checkpoint, ready to be trained as the settings say.
 pub(super) struct Start {
     pub(super) networks: EditNetworks,
@@ -153,7 +156,7 @@ fn mask_head(run: &EditRun, checkpoint: &Checkpoint, device: &Device) -> Result<
     }
     let config = UNet2DConditionConfig::from_json(checkpoint.config(Component::Unet))?;
     let head = Conv2dConfig::same(config.levels[0].channels, 1, 3);
-    Ok(Some(head.init(device)))
+    Ok(Some(initial::drawn(head.init(device), run.seed ^ OF_MASK)))
 }
 
 /// Whether there are weights of a network, which may also begin at random.

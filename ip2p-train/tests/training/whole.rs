@@ -24,6 +24,20 @@ fn a_resumed_training_comes_to_the_same_weights_as_one_that_was_never_stopped() 
 }
 
 #[test]
+fn trainings_of_one_seed_come_to_the_same_weights_whatever_the_process_has_drawn() {
+    let train = || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = run(folder.path(), 3, 8);
+        run.trainer.accumulate = 2;
+        run.loss.mask_weight = 1.0;
+        weights(&train(run, 3))
+    };
+    let first = train();
+    assert!(first.iter().any(|(name, _)| name == "mask_head.bias"));
+    assert_eq!(first, train());
+}
+
+#[test]
 fn a_state_of_another_model_is_refused_by_the_names_of_both() {
     let folder = tempfile::tempdir().unwrap();
     drop(train(run(folder.path(), 5, 8), 5));
