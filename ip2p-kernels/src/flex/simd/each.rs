@@ -5,6 +5,8 @@ use super::Kernel;
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::{Avx512, Avx512Bf16};
+#[cfg(target_arch = "aarch64")]
+use super::neon::{Neon, NeonDot};
 use super::portable::Portable;
 
 /// Runs a kernel with each instruction set that this CPU has, named.
@@ -20,6 +22,15 @@ pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static 
         }
         if let Some(simd) = Avx512Bf16::detect() {
             outputs.push(("avx512-bf16", simd.run(kernel())));
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        if let Some(simd) = Neon::detect() {
+            outputs.push(("neon", simd.run(kernel())));
+        }
+        if let Some(simd) = NeonDot::detect() {
+            outputs.push(("neon-bf16", simd.run(kernel())));
         }
     }
     outputs

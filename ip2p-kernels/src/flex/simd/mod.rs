@@ -12,6 +12,8 @@ mod avx512;
 #[cfg(test)]
 mod each;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -29,6 +31,9 @@ pub(crate) const TILE_VECTORS: usize = 3;
 
 /// The most lanes that a vector has.
 pub(crate) const MAX_LANES: usize = 16;
+
+/// The fewest.
+pub(crate) const MIN_LANES: usize = if cfg!(target_arch = "aarch64") { 4 } else { 8 };
 
 /// Arithmetic on vectors of `f32`.
 pub(crate) trait Simd: Copy + Sync {
@@ -333,6 +338,15 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
             return simd.run(kernel);
         }
         if let Some(simd) = avx2::Avx2::detect() {
+            return simd.run(kernel);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        if let Some(simd) = neon::NeonDot::detect() {
+            return simd.run(kernel);
+        }
+        if let Some(simd) = neon::Neon::detect() {
             return simd.run(kernel);
         }
     }

@@ -7,10 +7,10 @@ use super::tiles::{COLUMNS, Tiles};
 use super::{Geometry, Weight};
 use crate::flex::Target;
 use crate::flex::conv::cut::Rectangle;
-use crate::flex::simd::{MAX_LANES, Simd};
+use crate::flex::simd::{MAX_LANES, MIN_LANES, Simd};
 
 /// The most vectors in which a row is read: the tiles side by side and two more, of as few lanes as a vector has anywhere.
-const STRIPS: usize = (COLUMNS + 2).div_ceil(8);
+const STRIPS: usize = (COLUMNS + 2).div_ceil(MIN_LANES);
 
 /// A rectangle of tiles.
 pub(super) struct Place<'a, A, W> {
