@@ -1,6 +1,6 @@
 //! A photo and an edit of it, put together by a mask.
 
-use ip2p_core::{Error, Result};
+use ip2p_core::{Error, Result, Size};
 use ip2p_io::{Photo, RgbPicture};
 
 use crate::mask::{Mask, brightness, to_byte};
@@ -41,12 +41,16 @@ const CHANGED: [f32; 2] = [0.1, 0.2];
 /// How many radii, over which a change is averaged, the longer side of a picture has.
 const RADII: u32 = 256;
 
+/// Up to how many cells, whose pixels are looked at together, lie along the longer side.
+const CELLS: u32 = 1024;
+
 impl Mask {
     /// The mask where it lets something change, less where hardly anything does: a mask of latents is coarse, and around what is edited the
     /// model draws what was there anew, nearly as it was.
     ///
     /// The change of a pixel is the greatest of its colours', averaged over those up to a 256th of the longer side away, and counts by its
-    /// share of the greatest there is.
+    /// share of the greatest there is. Of a picture of more than 1024 pixels a side, the averages are those of squares of pixels, of which
+    /// up to 1024 lie along the side.
     ///
     /// # Panics
     ///
@@ -58,26 +62,53 @@ impl Mask {
             photo.size() == size && edited.size() == size,
             "a mask of both"
         );
-        let change = Planes::new(size, |at| {
-            let colours = 3 * at..3 * at + 3;
-            let pairs = photo.pixels()[colours.clone()]
-                .iter()
-                .zip(&edited.pixels()[colours]);
-            let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
-            [f32::from(most) * f32::from(self.weights()[at])]
-        });
-        let radius = (size.longer() / RADII).max(1) as usize;
-        let change = change.means(radius).values;
+        let side = size.longer().div_ceil(CELLS).max(1);
+        let cells = Size::new(size.width.div_ceil(side), size.height.div_ceil(side));
+        let change = Planes::new(cells, |at| [self.change_of_cell(photo, edited, side, at)]);
+        let change = change
+            .means((cells.longer() / RADII).max(1) as usize)
+            .values;
         let most = change
             .iter()
             .fold(f32::MIN_POSITIVE, |most, [change]| most.max(*change));
         let [from, to] = CHANGED;
-        let weight = |(&weight, [change]): (&u8, &[f32; 1])| {
-            let share = ((change / most - from) / (to - from)).clamp(0.0, 1.0);
-            to_byte(share * f32::from(weight))
+        let share = |[change]: &[f32; 1]| {
+            to_byte(255.0 * ((change / most - from) / (to - from)).clamp(0.0, 1.0))
         };
-        let weights = self.weights().iter().zip(&change).map(weight);
-        Self::new(size, weights.collect()).expect("a weight for each pixel")
+        let shares = Self::new(cells, change.iter().map(share).collect());
+        let shares = (shares.expect("a share for each cell"))
+            .resized(Size::new(cells.width * side, cells.height * side))
+            .part(size.into());
+        self.merge(&shares, |weight, share| blend(0, weight, share))
+    }
+
+    /// The mean change of the pixels of the cell `at`, counted row by row, by how much the mask lets each change.
+    fn change_of_cell(&self, photo: &RgbPicture, edited: &RgbPicture, side: u32, at: usize) -> f32 {
+        let [width, height, side] =
+            [self.size().width, self.size().height, side].map(|length| length as usize);
+        let cells = width.div_ceil(side);
+        let (row, column) = (at / cells * side, at % cells * side);
+        let columns = column..(column + side).min(width);
+        let rows = row..(row + side).min(height);
+        let count = rows.len() * columns.len();
+        let sum: u32 = rows
+            .map(|y| {
+                let from = y * width + columns.start;
+                let pixels = from..from + columns.len();
+                let bytes = 3 * pixels.start..3 * pixels.end;
+                let pairs = (photo.pixels()[bytes.clone()].chunks_exact(3))
+                    .zip(edited.pixels()[bytes].chunks_exact(3));
+                let most = pairs.map(|(a, b)| {
+                    let most = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max();
+                    u32::from(most.unwrap_or(0))
+                });
+                let weights = self.weights()[pixels].iter();
+                most.zip(weights)
+                    .map(|(most, weight)| most * u32::from(*weight))
+                    .sum::<u32>()
+            })
+            .sum();
+        sum as f32 / count as f32
     }
 }
 
@@ -109,7 +140,6 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
-    use ip2p_core::Size;
     use proptest::prelude::*;
 
     use super::*;
@@ -146,6 +176,32 @@ mod tests {
         let none = Mask::new(size, vec![0; 120]).unwrap();
         assert_eq!(none.where_changed(&photo, &edited), none);
         assert_eq!(all.where_changed(&photo, &photo), none);
+    }
+
+    #[test]
+    fn of_a_large_picture_what_changes_is_found_by_squares_of_pixels() {
+        // Cells of 3x3 pixels, of which the last ones of a row lie half beyond the picture.
+        let size = Size::new(40, 2050);
+        let photo = with_rows(size, 0..0, 0);
+        let edited = with_rows(size, 900..1200, 80);
+        let all = Mask::from_region(size, size.into());
+        let found = all.where_changed(&photo, &edited);
+        let rows: Vec<_> = found.weights().chunks_exact(40).collect();
+        let near = 2050 / 256 + 3;
+        for (y, row) in rows.iter().enumerate() {
+            let (inside, beside) = (
+                (900..1200).contains(&y),
+                (900 - near..1200 + near).contains(&y),
+            );
+            assert!(
+                !inside || row.iter().all(|&weight| weight == 255),
+                "{y} {row:?}"
+            );
+            assert!(
+                beside || row.iter().all(|&weight| weight == 0),
+                "{y} {row:?}"
+            );
+        }
     }
 
     proptest! {

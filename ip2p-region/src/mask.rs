@@ -115,7 +115,7 @@ impl Mask {
         self.merge(other, u8::min)
     }
 
-    fn merge(&self, other: &Self, with: impl Fn(u8, u8) -> u8) -> Self {
+    pub(crate) fn merge(&self, other: &Self, with: impl Fn(u8, u8) -> u8) -> Self {
         assert_eq!(self.size, other.size, "masks of one picture");
         let pairs = self.weights.iter().zip(&other.weights);
         Self {

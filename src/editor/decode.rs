@@ -2,12 +2,11 @@
 
 use burn::tensor::{FloatDType, Tensor};
 use ip2p_core::{Error, Result};
-use ip2p_io::{Photo, RgbPicture, Rounding, fit, from_tensor, restore};
+use ip2p_io::{Photo, RgbPicture, Rounding, from_tensor};
 use ip2p_models::vae::Autoencoder;
-use ip2p_region::carry;
 
 use super::Editor;
-use super::masked::{fitted, put_together};
+use super::given::Given;
 use super::network::{advice, is_finite};
 use super::prepared::Image;
 use crate::device::dtype;
@@ -31,46 +30,31 @@ impl Decoder<'_> {
         latents: Tensor<4>,
         unedited: Tensor<4>,
     ) -> Result<Photo> {
-        let after = self.decode(latents)?;
-        if self.options.keeps_model_size() {
-            return match &image.mask {
-                None => Ok(after.into()),
-                Some(mask) => {
-                    let photo = fit(&image.view.photo, &image.view.plan)?.into();
-                    put_together(
-                        &photo,
-                        &after,
-                        &fitted(mask, &image.view.plan)?,
-                        image.found,
-                    )
-                }
-            };
-        }
-        let edited = self.at_photo_size(image, &after, unedited)?;
+        let given = Given {
+            options: self.options,
+            photo: &image.view.photo,
+            plan: &image.view.plan,
+        };
+        let before = || self.before(image, unedited);
+        let edited = given.edited(self.decode(latents)?, before)?;
         let edited = match &image.mask {
             None => edited,
-            Some(mask) => put_together(&image.view.photo, edited.rgb(), mask, image.found)?,
+            Some(mask) => given.within(mask, image.found, &*given.unedited()?, &edited)?,
         };
-        Ok(image.put_back(edited))
+        Ok(if self.options.keeps_model_size() {
+            edited
+        } else {
+            image.put_back(edited)
+        })
     }
 
-    /// The whole edited photo at its own size, from the model's picture of it.
-    fn at_photo_size(
-        &self,
-        image: &Image,
-        after: &RgbPicture,
-        unedited: Tensor<4>,
-    ) -> Result<Photo> {
-        if !self.options.carries_change() {
-            return restore(after, &image.view.plan, &image.view.photo);
+    /// The model's picture of the photo as it was, which the variations of a request share.
+    fn before<'b>(&self, image: &'b Image, unedited: Tensor<4>) -> Result<&'b RgbPicture> {
+        if let Some(picture) = image.unedited.get() {
+            return Ok(picture);
         }
-        let before = if let Some(picture) = image.unedited.get() {
-            picture
-        } else {
-            let picture = self.decode(unedited)?;
-            image.unedited.get_or_init(|| picture)
-        };
-        carry(before, after, &image.view.plan, &image.view.photo)
+        let picture = self.decode(unedited)?;
+        Ok(image.unedited.get_or_init(|| picture))
     }
 
     /// The picture of one image's latents.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use ip2p_core::{CheckpointProfile, FitPlan, Result, Size};
-use ip2p_io::{Photo, RgbPicture, fit, restore};
-use ip2p_region::{Mask, composite};
+use ip2p_io::{Photo, fit, restore};
+use ip2p_region::Mask;
 
 use super::noise::source_latents;
 
@@ -98,20 +98,6 @@ pub(super) fn latents_size(latents: &Tensor<4>) -> Size {
     let [_, _, height, width] = latents.dims();
     let side = |side: usize| u32::try_from(side).expect("a picture's side is a u32");
     Size::new(side(width), side(height))
-}
-
-/// The photo with the edit where a mask has it; where the mask was `found` from what the sentence changes, as far as it changes that.
-pub(crate) fn put_together(
-    photo: &Photo,
-    edited: &RgbPicture,
-    mask: &Mask,
-    found: bool,
-) -> Result<Photo> {
-    if found {
-        let changed = mask.where_changed(photo.rgb(), edited);
-        return composite(photo, edited, &changed);
-    }
-    composite(photo, edited, mask)
 }
 
 /// A mask of the photo, as the model's picture of the photo has it.

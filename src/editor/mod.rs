@@ -4,6 +4,7 @@ mod adapt;
 mod cost;
 mod decode;
 mod encode;
+mod given;
 mod held;
 mod locate;
 mod masked;
@@ -44,7 +45,8 @@ pub use prepared::Prepared;
 pub use request::EditRequest;
 pub use steps::{Step, Steps};
 
-pub(crate) use masked::{fitted, put_together};
+pub(crate) use given::Given;
+pub(crate) use masked::fitted;
 pub(crate) use turn::Latents;
 
 use self::held::Held;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use ip2p_core::{Error, FitPlan, Result};
-use ip2p_io::{EditRecord, Photo, RgbPicture, fit, restore};
-use ip2p_region::carry;
+use ip2p_io::{EditRecord, Photo, RgbPicture};
 
 use super::{Session, Turn};
-use crate::editor::{Edited, Editor, fitted, put_together};
+use crate::editor::{Edited, Editor, Given};
 use crate::options::EditOptions;
 
 impl Session {
@@ -85,13 +84,12 @@ impl Session {
         {
             return Ok((drawn.len(), picture.clone()));
         }
-        let options = self.with_fixed(EditOptions::default());
-        let first = if options.keeps_model_size() {
-            fit(&self.photo, plan)?.into()
-        } else {
-            Photo::clone(&self.photo)
+        let first = Given {
+            options: &self.with_fixed(EditOptions::default()),
+            photo: &self.photo,
+            plan,
         };
-        Ok((0, first))
+        Ok((0, first.unedited()?.into_owned()))
     }
 
     /// The picture after one more turn.
@@ -111,19 +109,15 @@ impl Session {
         } = self.turns[&number].clone();
         let after = editor.picture_of(&latents, &options)?;
         let photo = Arc::clone(&self.photo);
-        let whole = if options.keeps_model_size() {
-            after.into()
-        } else if options.carries_change() {
-            carry(self.before(editor, &options)?, &after, plan, &photo)?
-        } else {
-            restore(&after, plan, &photo)?
+        let given = Given {
+            options: &options,
+            photo: &photo,
+            plan,
         };
+        let edited = given.edited(after, || self.before(editor, &options))?;
         match mask {
-            None => Ok(whole),
-            Some(mask) if options.keeps_model_size() => {
-                put_together(picture, whole.rgb(), &fitted(&mask, plan)?, found)
-            }
-            Some(mask) => put_together(picture, whole.rgb(), &mask, found),
+            None => Ok(edited),
+            Some(mask) => given.within(&mask, found, picture, &edited),
         }
     }
 

@@ -24,7 +24,7 @@ const MASK: u64 = 3;
 const PHOTO_WORK: u64 = 7;
 const MASK_WORK: u64 = 7;
 /// Bytes for a pixel of the photo more, where of a mask that the model found only what changes is taken.
-const CHANGE_WORK: u64 = 12;
+const CHANGE_WORK: u64 = 3;
 const RESULT: u64 = 3;
 
 /// What the operators keep for themselves and what lies free between tensors, as a share of the activations.
