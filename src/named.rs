@@ -67,7 +67,7 @@ impl EditOptions {
             "image_scale" => self.image_scale = Some(text.parse()?),
             "strength" => self.strength = Some(number("strength", "a number", text)?),
             "guidance_rescale" => {
-                self.guidance_rescale = number("guidance_rescale", "a number", text)?;
+                self.guidance_rescale = Some(number("guidance_rescale", "a number", text)?);
             }
             "guidance_interval" => self.guidance_interval = Some(text.parse()?),
             "adaptive_guidance" => {

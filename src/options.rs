@@ -218,8 +218,9 @@ pub struct EditOptions {
     /// none, all of it from noise alone. Of 20 steps a strength of 0.3 makes the last 6, as in diffusers'
     /// image-to-image; the photo's layout stays, the less the strength the more.
     pub strength: Option<f64>,
-    /// How far the result's standard deviation is pulled to that of the text-and-image branch, 0 to 1: default 0.
-    pub guidance_rescale: f64,
+    /// How far the result's standard deviation is pulled to that of the text-and-image branch, 0 to 1: default the checkpoint's, 0 for
+    /// InstructPix2Pix, and 0 where the picture is another tool's or attention scopes the scales.
+    pub guidance_rescale: Option<f64>,
     /// What the picture should not show: stands in both branches without the sentence. Default none.
     pub negative: Option<String>,
     /// What brackets in the sentence and the negative prompt mean: default [`PromptSyntax::Plain`], nothing.
@@ -275,7 +276,7 @@ impl Default for EditOptions {
             text_scale: None,
             image_scale: None,
             strength: None,
-            guidance_rescale: 0.0,
+            guidance_rescale: None,
             negative: None,
             prompt_syntax: PromptSyntax::Plain,
             long_prompt: None,
@@ -322,7 +323,7 @@ setters! {
     with_text_scale text_scale: impl Into<ScaleCurve> = Some(text_scale.into());
     with_image_scale image_scale: impl Into<ScaleCurve> = Some(image_scale.into());
     with_strength strength: f64 = Some(strength);
-    with_guidance_rescale guidance_rescale: f64 = guidance_rescale;
+    with_guidance_rescale guidance_rescale: f64 = Some(guidance_rescale);
     with_negative negative: impl Into<String> = Some(negative.into());
     with_prompt_syntax prompt_syntax: PromptSyntax = prompt_syntax;
     with_long_prompt long_prompt: LongPrompt = Some(long_prompt);

@@ -102,7 +102,7 @@ impl EditOptions {
             text_scale: Some(record.text_scale.clone().into()),
             image_scale: Some(record.image_scale.clone().into()),
             strength: record.strength,
-            guidance_rescale: record.guidance_rescale,
+            guidance_rescale: Some(record.guidance_rescale),
             guidance_interval: record.guidance_interval,
             adaptive_guidance: record.adaptive_guidance,
             deep_cache: record.deep_cache,

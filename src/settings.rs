@@ -5,7 +5,7 @@ use ip2p_core::{
     Result, SamplerKind, ScaleCurve, TargetSize,
 };
 
-use crate::options::EditOptions;
+use crate::options::{Compat, EditOptions};
 
 /// How many steps a fast edit makes.
 const FAST_STEPS: usize = 10;
@@ -52,7 +52,7 @@ impl Settings {
             fit: options.fit.unwrap_or(options.compat.fit()),
             guidance: Guidance::new(text_scale, image_scale)
                 .with_formula(profile.guidance)
-                .with_rescale(options.guidance_rescale),
+                .with_rescale(rescale(options, profile)),
             options: options.clone(),
         };
         settings.check()?;
@@ -159,6 +159,17 @@ fn hastened(options: &EditOptions, profile: &CheckpointProfile) -> EditOptions {
     options
 }
 
+/// How far the guided prediction is rescaled.
+fn rescale(options: &EditOptions, profile: &CheckpointProfile) -> f64 {
+    let has_none = options.compat != Compat::None || options.region.is_attention();
+    let default = if has_none {
+        0.0
+    } else {
+        profile.guidance_rescale
+    };
+    options.guidance_rescale.unwrap_or(default)
+}
+
 /// Whether the scales can be maps.
 fn check_attention(guidance: &Guidance) -> Result<()> {
     if guidance.formula != GuidanceFormula::Brooks {
@@ -224,6 +235,7 @@ mod tests {
             longer_side: 256,
             text_scale: 4.0,
             image_scale: 1.2,
+            guidance_rescale: 0.3,
             ..CheckpointProfile::default()
         }
     }
@@ -234,7 +246,28 @@ mod tests {
         assert_eq!(settings.steps, 6);
         assert_eq!(settings.sampler, SamplerKind::DpmPp2m);
         assert_eq!(settings.size, TargetSize::Side(256));
-        assert_eq!(settings.guidance, Guidance::new(4.0, 1.2));
+        assert_eq!(settings.guidance, Guidance::new(4.0, 1.2).with_rescale(0.3));
+    }
+
+    #[test]
+    fn what_other_tools_do_not_rescale_is_rescaled_only_if_the_caller_says_so() {
+        let rescale = |options: EditOptions| {
+            let settings = Settings::new(&options, &profile()).unwrap();
+            settings.guidance.rescale
+        };
+        let options = EditOptions::default;
+        assert_eq!(rescale(options().with_guidance_rescale(0.0)), 0.0);
+        for compat in [Compat::Original, Compat::Diffusers] {
+            assert_eq!(rescale(options().with_compat(compat)), 0.0);
+        }
+        let asked = options()
+            .with_compat(Compat::Diffusers)
+            .with_guidance_rescale(0.7);
+        assert_eq!(rescale(asked), 0.7);
+        assert_eq!(
+            rescale(options().with_where("attention".parse::<ip2p_region::Where>().unwrap())),
+            0.0
+        );
     }
 
     #[test]

@@ -223,18 +223,19 @@ pub(crate) fn options(args: &EditArgs, record: Option<&EditRecord>) -> Result<Ed
 /// Puts what the command line says over the options.
 pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
     take!(
-        options,
-        args,
-        schedule,
-        guidance_rescale,
-        noise,
-        compat,
-        detail,
-        region,
-        focus
+        options, args, schedule, noise, compat, detail, region, focus
     );
     take_some!(
-        options, args, steps, sampler, size, negative, eta, fit, strength
+        options,
+        args,
+        steps,
+        sampler,
+        size,
+        negative,
+        eta,
+        fit,
+        strength,
+        guidance_rescale
     );
     take!(options, args.prompt, prompt_syntax);
     take_some!(options, args.prompt, long_prompt);

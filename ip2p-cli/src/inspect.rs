@@ -80,6 +80,9 @@ fn print_checkpoint(
         profile.text_scale,
         profile.image_scale
     )?;
+    if profile.guidance_rescale != 0.0 {
+        writeln!(out, "guidance rescale     {}", profile.guidance_rescale)?;
+    }
     if !profile.suffix.is_empty() {
         writeln!(out, "after every sentence {:?}", profile.suffix)?;
     }

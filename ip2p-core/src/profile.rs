@@ -156,6 +156,9 @@ pub struct CheckpointProfile {
     pub text_scale: f64,
     /// The image scale to use where none is given.
     pub image_scale: f64,
+    /// The `guidance_rescale` to use where none is given: 0 for most, more for one that is pushed out of its range by scales other
+    /// than 1.
+    pub guidance_rescale: f64,
     /// The number of steps to make where none is given.
     pub steps: usize,
     /// The sampler to use where none is given.
@@ -186,6 +189,7 @@ impl Default for CheckpointProfile {
             null_text: NullText::EmptySentence,
             text_scale: 7.5,
             image_scale: 1.5,
+            guidance_rescale: 0.0,
             steps: 20,
             sampler: SamplerKind::EulerAncestral,
             longer_side: 512,
@@ -219,6 +223,10 @@ impl CheckpointProfile {
             if !scale.is_finite() {
                 return Err(Error::setting(name, "a finite number", scale));
             }
+        }
+        if !(0.0..=1.0).contains(&self.guidance_rescale) {
+            let (name, expected) = ("guidance_rescale", "between 0 and 1");
+            return Err(Error::setting(name, expected, self.guidance_rescale));
         }
         if !(1..=self.train_timesteps).contains(&self.steps) {
             let expected = format!("between 1 and {}", self.train_timesteps);
@@ -277,6 +285,13 @@ mod tests {
                 "image_scale",
                 CheckpointProfile {
                     image_scale: f64::NAN,
+                    ..profile()
+                },
+            ),
+            (
+                "guidance_rescale",
+                CheckpointProfile {
+                    guidance_rescale: f64::NAN,
                     ..profile()
                 },
             ),
