@@ -26,13 +26,14 @@ mod turn;
 mod view;
 mod words;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor};
 use ip2p_core::{Precision, Result, Size};
-use ip2p_io::{EditRecord, Photo};
+use ip2p_io::{Checkpoint, EditRecord, Photo};
 use ip2p_models::unet::UNet2DConditionModel;
 use ip2p_models::vae::Autoencoder;
 use ip2p_region::Mask;
@@ -125,6 +126,43 @@ pub struct Timings {
 }
 
 impl Editor {
+    /// Loads a checkpoint from a folder as diffusers writes it, in `f32`: [`Model`] does it with other settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::open`] and [`Model::load`].
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Model::open(folder)?.load(device, Precision::F32, &mut |_| ())
+    }
+
+    /// The small model that comes with ip2p, in `f32`.
+    ///
+    /// # Errors
+    ///
+    /// None but those of a damaged build.
+    #[cfg(feature = "tiny")]
+    pub fn tiny(device: &Device) -> Result<Self> {
+        Model::tiny()?.load(device, Precision::F32, &mut |_| ())
+    }
+
+    /// Loads a checkpoint whose files are in memory, in `f32`: see [`Checkpoint::from_memory`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Editor::load`], and of [`Checkpoint::from_memory`].
+    pub fn load_from_memory<N, B>(
+        name: &str,
+        files: impl IntoIterator<Item = (N, B)>,
+        device: &Device,
+    ) -> Result<Self>
+    where
+        N: AsRef<str>,
+        B: Into<Cow<'static, [u8]>>,
+    {
+        let checkpoint = Checkpoint::from_memory(name, files)?;
+        Model::from_checkpoint(checkpoint)?.load(device, Precision::F32, &mut |_| ())
+    }
+
     /// Edits a photo as the sentence says.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! From a checkpoint to networks that are ready to edit, in two steps: what is small, then what is large.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -366,44 +365,5 @@ impl Model {
             device: device.clone(),
             precision,
         })
-    }
-}
-
-impl Editor {
-    /// Loads a checkpoint from a folder as diffusers writes it, in `f32`: [`Model`] does it with other settings.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Model::open`] and [`Model::load`].
-    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        Model::open(folder)?.load(device, Precision::F32, &mut |_| ())
-    }
-
-    /// The small model that comes with ip2p, in `f32`.
-    ///
-    /// # Errors
-    ///
-    /// None but those of a damaged build.
-    #[cfg(feature = "tiny")]
-    pub fn tiny(device: &Device) -> Result<Self> {
-        Model::tiny()?.load(device, Precision::F32, &mut |_| ())
-    }
-
-    /// Loads a checkpoint whose files are in memory, in `f32`: see [`Checkpoint::from_memory`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Editor::load`], and of [`Checkpoint::from_memory`].
-    pub fn load_from_memory<N, B>(
-        name: &str,
-        files: impl IntoIterator<Item = (N, B)>,
-        device: &Device,
-    ) -> Result<Self>
-    where
-        N: AsRef<str>,
-        B: Into<Cow<'static, [u8]>>,
-    {
-        let checkpoint = Checkpoint::from_memory(name, files)?;
-        Model::from_checkpoint(checkpoint)?.load(device, Precision::F32, &mut |_| ())
     }
 }

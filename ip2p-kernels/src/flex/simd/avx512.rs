@@ -1,7 +1,7 @@
 //! 512-bit vectors of x86-64, with a scaling instruction of their own.
 
 use std::arch::x86_64::{
-    __m256bh, __m256i, __m512, __m512bh, __m512i, _CMP_LT_OQ, _CMP_ORD_Q, _MM_FROUND_NO_EXC,
+    __m256bh, __m256i, __m512, __m512bh, __m512i, _CMP_LT_OQ, _MM_FROUND_NO_EXC,
     _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
     _mm_unpackhi_epi8, _mm_unpacklo_epi8, _mm256_loadu_si256, _mm256_set_m128i,
     _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
@@ -9,20 +9,21 @@ use std::arch::x86_64::{
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
     _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_div_ps, _mm512_dpbf16_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps,
-    _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
-    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32,
-    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps, _mm512_ternarylogic_epi32,
-    _mm512_xor_si512,
+    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps, _mm512_permutexvar_epi16,
+    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi16,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_ternarylogic_epi32, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
 use burn::tensor::bf16;
 
+use self::numbers::{EVEN_AND_ODD, LOW_AND_HIGH, TURNS, first_of, round, second_of};
 use super::{Kernel, Simd};
 
+mod numbers;
 mod thirds;
 
 /// Proof that the CPU has AVX512F, AVX512BW and, with `DOT`, `AVX512_BF16` and `AVX512_VNNI`.
@@ -76,86 +77,6 @@ impl Avx512Bf16 {
         }
         // SAFETY: the token proves the instructions.
         unsafe { with_instructions(self, kernel) }
-    }
-}
-
-/// From one half of a vector and from the other in turns: 0, 16, 1, 17, ….
-const TURNS: [u16; 32] = {
-    let mut turns = [0; 32];
-    let mut pair = 0;
-    while pair < 16 {
-        turns[2 * pair as usize] = pair;
-        turns[2 * pair as usize + 1] = 16 + pair;
-        pair += 1;
-    }
-    turns
-};
-
-/// The even places of two vectors in a row, and the odd ones.
-const EVEN_AND_ODD: [[u32; 16]; 2] = {
-    let mut places = [[0; 16]; 2];
-    let mut lane = 0;
-    while lane < 16 {
-        places[0][lane as usize] = 2 * lane;
-        places[1][lane as usize] = 2 * lane + 1;
-        lane += 1;
-    }
-    places
-};
-
-/// Places of two vectors in turns: of their low halves, and of their high ones.
-const LOW_AND_HIGH: [[u32; 16]; 2] = {
-    let mut places = [[0; 16]; 2];
-    let mut lane = 0;
-    while lane < 16 {
-        let place = lane / 2 + lane % 2 * 16;
-        places[0][lane as usize] = place;
-        places[1][lane as usize] = place + 8;
-        lane += 1;
-    }
-    places
-};
-
-/// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
-///
-/// # Safety
-///
-/// The CPU must have AVX512F.
-#[inline(always)]
-unsafe fn round(numbers: __m512) -> __m512i {
-    // SAFETY: the caller's.
-    unsafe {
-        let bits = _mm512_castps_si512(numbers);
-        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
-        let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-        // What is no number keeps its high bits: to add to them could make a number of it.
-        let number = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(numbers, numbers);
-        _mm512_mask_add_epi32(bits, number, bits, half)
-    }
-}
-
-/// The first numbers of pairs.
-///
-/// # Safety
-///
-/// The CPU must have AVX512F.
-#[inline(always)]
-unsafe fn first_of(pairs: __m512i) -> __m512 {
-    // SAFETY: the caller's.
-    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(pairs)) }
-}
-
-/// The second numbers of pairs.
-///
-/// # Safety
-///
-/// The CPU must have AVX512F.
-#[inline(always)]
-unsafe fn second_of(pairs: __m512i) -> __m512 {
-    // SAFETY: the caller's.
-    unsafe {
-        let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-        _mm512_castsi512_ps(_mm512_and_si512(pairs, high))
     }
 }
 

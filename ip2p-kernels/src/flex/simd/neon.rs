@@ -1,16 +1,15 @@
 //! 128-bit vectors of aarch64.
 
 use std::arch::aarch64::{
-    float32x4_t, uint32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vaddq_u32, vaddvq_f32, vandq_u32,
-    vbslq_f32, vceqq_f32, vcgtq_f32, vcltq_f32, vcltzq_f32, vcombine_s16, vcombine_u16,
-    vcvtq_f32_s32, vcvtq_s32_f32, vcvtq_u32_f32, vdivq_f32, vdup_n_u32, vdupq_n_f32, vdupq_n_s32,
-    vdupq_n_u32, veorq_u32, vfmaq_f32, vget_high_s8, vget_high_u8, vget_lane_u32, vget_low_s8,
-    vget_low_s16, vget_low_u8, vld1_u16, vld1q_f32, vld1q_u8, vld1q_u32, vmaxq_u32, vmaxvq_f32,
-    vmovl_s8, vmovl_s16, vmovl_u8, vmulq_f32, vmulq_s16, vpaddlq_s16, vpaddq_s32, vqmovn_s16,
-    vqmovn_s32, vqtbl1q_u8, vreinterpret_s8_u32, vreinterpret_u32_s8, vreinterpretq_f32_u32,
-    vreinterpretq_s8_u32, vreinterpretq_s16_u16, vreinterpretq_s32_u32, vreinterpretq_u8_u32,
-    vreinterpretq_u32_f32, vreinterpretq_u32_s32, vreinterpretq_u32_u8, vreinterpretq_u32_u16,
-    vrndnq_f32, vshlq_n_s32, vshlq_n_u32, vshrn_n_u32, vshrq_n_u32, vsliq_n_u32, vsriq_n_u32,
+    float32x4_t, uint32x4_t, vabsq_f32, vaddq_f32, vaddq_u32, vaddvq_f32, vbslq_f32, vcgtq_f32,
+    vcltq_f32, vcltzq_f32, vcombine_s16, vcombine_u16, vcvtq_f32_s32, vcvtq_s32_f32, vcvtq_u32_f32,
+    vdivq_f32, vdup_n_u32, vdupq_n_f32, vdupq_n_u32, veorq_u32, vfmaq_f32, vget_high_s8,
+    vget_high_u8, vget_lane_u32, vget_low_s8, vget_low_s16, vget_low_u8, vld1_u16, vld1q_f32,
+    vld1q_u8, vld1q_u32, vmaxq_u32, vmaxvq_f32, vmovl_s8, vmovl_s16, vmovl_u8, vmulq_f32,
+    vmulq_s16, vpaddlq_s16, vpaddq_s32, vqmovn_s16, vqmovn_s32, vqtbl1q_u8, vreinterpret_s8_u32,
+    vreinterpret_u32_s8, vreinterpretq_f32_u32, vreinterpretq_s8_u32, vreinterpretq_s16_u16,
+    vreinterpretq_s32_u32, vreinterpretq_u8_u32, vreinterpretq_u32_f32, vreinterpretq_u32_s32,
+    vreinterpretq_u32_u8, vreinterpretq_u32_u16, vrndnq_f32, vshrn_n_u32, vsliq_n_u32, vsriq_n_u32,
     vst1_u16, vst1q_f32, vst1q_u32, vsubq_f32, vuzp1q_f32, vuzp2q_f32, vzip1q_f32, vzip1q_u16,
     vzip2q_f32,
 };
@@ -19,7 +18,10 @@ use std::arch::is_aarch64_feature_detected;
 
 use burn::tensor::bf16;
 
+use self::numbers::{TURNED, dot_of_bytes, dot_of_pairs, first_of, power_of_two, round, second_of};
 use super::{Kernel, Simd};
+
+mod numbers;
 
 /// Proof that the CPU has NEON and, with `DOT`, the products of `FEAT_BF16` and `FEAT_I8MM`.
 #[derive(Clone, Copy, Debug)]
@@ -70,96 +72,6 @@ impl NeonDot {
         // SAFETY: the token proves the instructions.
         unsafe { with_instructions(self, kernel) }
     }
-}
-
-/// Four bytes each of four rows, turned: the first of each row, the second of each, ….
-const TURNED: [u8; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
-
-/// 2 to a whole power of -126 to 127.
-///
-/// # Safety
-///
-/// The CPU must have NEON.
-#[inline(always)]
-unsafe fn power_of_two(exponent: float32x4_t) -> float32x4_t {
-    // SAFETY: the caller's.
-    unsafe {
-        let biased = vaddq_s32(vcvtq_s32_f32(exponent), vdupq_n_s32(127));
-        vreinterpretq_f32_u32(vreinterpretq_u32_s32(vshlq_n_s32::<23>(biased)))
-    }
-}
-
-/// The numbers rounded to the nearest `bf16`, whose bits are the high half of each lane; the low half is left over.
-///
-/// # Safety
-///
-/// The CPU must have NEON.
-#[inline(always)]
-unsafe fn round(numbers: float32x4_t) -> uint32x4_t {
-    // SAFETY: the caller's.
-    unsafe {
-        let bits = vreinterpretq_u32_f32(numbers);
-        let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
-        let half = vaddq_u32(odd, vdupq_n_u32(0x7fff));
-        // What is no number keeps its high bits: to add to them could make a number of it.
-        vaddq_u32(bits, vandq_u32(half, vceqq_f32(numbers, numbers)))
-    }
-}
-
-/// The first numbers of pairs.
-///
-/// # Safety
-///
-/// The CPU must have NEON.
-#[inline(always)]
-unsafe fn first_of(pairs: uint32x4_t) -> float32x4_t {
-    // SAFETY: the caller's.
-    unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs)) }
-}
-
-/// The second numbers of pairs.
-///
-/// # Safety
-///
-/// The CPU must have NEON.
-#[inline(always)]
-unsafe fn second_of(pairs: uint32x4_t) -> float32x4_t {
-    // SAFETY: the caller's.
-    unsafe { vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff_0000))) }
-}
-
-/// The sum, and the products of both numbers of each pair.
-#[inline]
-#[target_feature(enable = "neon,bf16")]
-fn dot_of_pairs(a: uint32x4_t, b: uint32x4_t, mut sum: float32x4_t) -> float32x4_t {
-    // SAFETY: the instruction touches nothing but the sum; its intrinsic is not stable.
-    unsafe {
-        asm!(
-            "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h",
-            sum = inout(vreg) sum,
-            a = in(vreg) a,
-            b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sum
-}
-
-/// The sum, and the products of the bytes of `a`, which have no sign, with those of `b`, which have.
-#[inline]
-#[target_feature(enable = "neon,i8mm")]
-fn dot_of_bytes(a: uint32x4_t, b: uint32x4_t, mut sum: uint32x4_t) -> uint32x4_t {
-    // SAFETY: the instruction touches nothing but the sum; its intrinsic is not stable.
-    unsafe {
-        asm!(
-            "usdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
-            sum = inout(vreg) sum,
-            a = in(vreg) a,
-            b = in(vreg) b,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    sum
 }
 
 impl<const DOT: bool> Simd for Quarter<DOT> {
