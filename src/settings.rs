@@ -278,6 +278,7 @@ mod tests {
             .with_eta(1.0)
             .with_size(Size::new(64, 32).into())
             .with_text_scale(9.0)
+            .with_guidance_rescale(0.0)
             .with_image_scale(2.0);
         let settings = Settings::new(&options, &profile()).unwrap();
         assert_eq!(settings.steps, 3);

@@ -55,3 +55,17 @@ fn the_small_model_is_small_and_says_what_it_is() {
     let model = Model::tiny().unwrap();
     assert_eq!(model.profile().name, "ip2p-tiny");
 }
+
+#[test]
+fn a_greater_image_scale_keeps_more_of_the_photo() {
+    let editor = Editor::tiny(&device()).unwrap();
+    let (photo, _) = pictures(&Golden::open("boxed/snow"));
+    let change = |image_scale: f64| {
+        let options = EditOptions::default().with_image_scale(image_scale);
+        let edited = editor.edit(&photo, "make it snowy", &options).unwrap();
+        let pairs = edited.photo.rgb().pixels().iter().zip(photo.rgb().pixels());
+        pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>()
+    };
+    let changes = [1.0, 1.4, 1.8, 2.2].map(change);
+    assert!(changes.is_sorted_by(|a, b| a > b), "{changes:?}");
+}

@@ -184,7 +184,7 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "S", allow_hyphen_values = true)]
     pub(crate) strength: Option<f64>,
 
-    /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: the checkpoint's, mostly 0]
+    /// Pull the contrast of the guided prediction back to the unguided one's, 0 to 1 [default: the model's, 0 for InstructPix2Pix]
     #[arg(long, value_name = "X")]
     pub(crate) guidance_rescale: Option<f64>,
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ip2p::{
-    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, MemoryEdit,
-    Model, OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
+    BranchExecution, Compat, EditOptions, EditRecord, EditRequest, Edited, Editor, Error,
+    MemoryEdit, Model, OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
 };
 use ip2p_batch::numbered;
 use serde::Serialize;
@@ -244,11 +244,21 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
     if args.schedule.is_some() && args.steps.is_none() && options.schedule.steps().is_some() {
         options.steps = None;
     }
+    if args.guidance_rescale.is_none() && (args.region.is_some() || args.compat.is_some()) {
+        forget_rescale(options);
+    }
     if args.keep_model_size {
         options.output_size = OutputSize::Model;
     }
     if args.low_memory {
         options.branches = BranchExecution::OneByOne;
+    }
+}
+
+/// Leaves a rescaling to the checkpoint where there is none unless it is asked for: that of a record was for another picture.
+pub(crate) fn forget_rescale(options: &mut EditOptions) {
+    if options.region.is_attention() || options.compat != Compat::None {
+        options.guidance_rescale = None;
     }
 }
 

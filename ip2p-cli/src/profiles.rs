@@ -55,9 +55,6 @@ fn describe(out: &mut dyn Write, known: &KnownProfile) -> std::io::Result<()> {
         profile.text_scale,
         profile.image_scale
     )?;
-    if profile.guidance_rescale != 0.0 {
-        writeln!(out, "  guidance rescale {}", profile.guidance_rescale)?;
-    }
     if !profile.suffix.is_empty() {
         writeln!(out, "  after every sentence {:?}", profile.suffix)?;
     }

@@ -91,7 +91,7 @@ impl Mask {
         let columns = column..(column + side).min(width);
         let rows = row..(row + side).min(height);
         let count = rows.len() * columns.len();
-        let sum: u32 = rows
+        let sum: u64 = rows
             .map(|y| {
                 let from = y * width + columns.start;
                 let pixels = from..from + columns.len();
@@ -104,8 +104,8 @@ impl Mask {
                 });
                 let weights = self.weights()[pixels].iter();
                 most.zip(weights)
-                    .map(|(most, weight)| most * u32::from(*weight))
-                    .sum::<u32>()
+                    .map(|(most, weight)| u64::from(most * u32::from(*weight)))
+                    .sum::<u64>()
             })
             .sum();
         sum as f32 / count as f32
@@ -180,27 +180,35 @@ mod tests {
 
     #[test]
     fn of_a_large_picture_what_changes_is_found_by_squares_of_pixels() {
-        // Cells of 3x3 pixels, of which the last ones of a row lie half beyond the picture.
-        let size = Size::new(40, 2050);
+        // Cells of 3x3 pixels; of the last one of a row two columns lie beyond the picture, which what changes touches.
+        let size = Size::new(61, 2050);
+        let (columns, rows) = (31..61, 901..1201);
         let photo = with_rows(size, 0..0, 0);
-        let edited = with_rows(size, 900..1200, 80);
+        let changed = (0..size.height).flat_map(|y| {
+            let columns = columns.clone();
+            let inside = rows.contains(&y);
+            (0..size.width).flat_map(move |x| {
+                let more = if inside && columns.contains(&x) {
+                    80
+                } else {
+                    0
+                };
+                [100 + more; 3]
+            })
+        });
+        let edited = RgbPicture::new(size, changed.collect()).unwrap();
         let all = Mask::from_region(size, size.into());
         let found = all.where_changed(&photo, &edited);
-        let rows: Vec<_> = found.weights().chunks_exact(40).collect();
-        let near = 2050 / 256 + 3;
-        for (y, row) in rows.iter().enumerate() {
-            let (inside, beside) = (
-                (900..1200).contains(&y),
-                (900 - near..1200 + near).contains(&y),
-            );
-            assert!(
-                !inside || row.iter().all(|&weight| weight == 255),
-                "{y} {row:?}"
-            );
-            assert!(
-                beside || row.iter().all(|&weight| weight == 0),
-                "{y} {row:?}"
-            );
+        // A radius of two cells, one more that a cell may hold of what changes, and one between two cells.
+        let near = 3 * 4;
+        for (at, &weight) in (0..).zip(found.weights()) {
+            let (x, y) = (at % size.width, at / size.width);
+            if columns.contains(&x) && rows.contains(&y) {
+                // At the corners a quarter of what a mean is taken of has changed, or a little less.
+                assert!(weight > 150, "{x} {y} {weight}");
+            } else if x + near < columns.start || y + near < rows.start || y >= rows.end + near {
+                assert_eq!(weight, 0, "{x} {y}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Jobs side by side, each with its share of the threads.
 
+use std::panic::resume_unwind;
 use std::thread::ScopedJoinHandle;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -54,11 +55,10 @@ impl Lanes {
             let lanes: Vec<_> = pools
                 .map(|(lane, pool)| scope.spawn(move || pool.install(|| of_lane(lane))))
                 .collect();
-            let lanes = lanes.into_iter().map(ScopedJoinHandle::join);
-            let jobs: Vec<Vec<_>> = lanes
-                .map(|jobs| jobs.expect("a job does not panic"))
-                .collect();
-            jobs.into_iter().flatten().collect()
+            let jobs = |lane: ScopedJoinHandle<'_, Vec<_>>| {
+                lane.join().unwrap_or_else(|panic| resume_unwind(panic))
+            };
+            lanes.into_iter().flat_map(jobs).collect()
         });
         given.sort_by_key(|(job, _)| *job);
         given.into_iter().map(|(_, value)| value).collect()

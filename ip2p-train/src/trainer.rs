@@ -160,7 +160,8 @@ impl<M: Module> Trainer<M> {
     ///
     /// The module that it is given is on the device of the batch: see [`Self::with_devices`].
     ///
-    /// The batches run side by side, as many as there are threads, and each has its share of the threads. Their gradients are added in order, so that the sum is always the same.
+    /// The batches run side by side, as many as there are threads or devices,
+    /// and each has its share of the threads. Their gradients are added in order, so that the sum is always the same.
     ///
     /// # Panics
     ///

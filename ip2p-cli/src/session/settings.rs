@@ -7,6 +7,7 @@ use clap::{Args, Command, FromArgMatches};
 use ip2p::{EditOptions, Error, Result};
 
 use crate::args::MaskArgs;
+use crate::edit::forget_rescale;
 
 /// Options that all turns of a session have in common.
 const FIXED: [&str; 5] = ["size", "fit", "keep_model_size", "compat", "focus"];
@@ -95,6 +96,9 @@ impl Settings {
         let mut options = self.base.clone();
         for (name, value) in self.set.iter().filter(|(name, _)| !is_of_mask(name)) {
             options.set(name, value)?;
+        }
+        if self.set.contains_key("where") && !self.set.contains_key("guidance_rescale") {
+            forget_rescale(&mut options);
         }
         Ok(options)
     }

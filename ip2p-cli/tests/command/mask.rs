@@ -154,3 +154,17 @@ fn a_row_has_a_mask_and_a_place_of_its_own() {
     let (message, _) = failure(&batch());
     assert!(message.contains("mask_hash"), "{message}");
 }
+
+#[test]
+fn a_picture_of_the_small_model_is_made_again_where_attention_scopes_its_scales() {
+    let desk = Desk::new();
+    let edit = |rest: &[&str]| desk.ip2p(&[&["edit"], rest].concat());
+    let first = ["photo.png", "make it snowy", "--text-scale", "2"];
+    stdout(&edit(&[&first[..], &["-o", "out.png"]].concat()));
+    // That picture was rescaled, as the model asks; this one cannot be, and nobody asked for it.
+    let attention = ["--from", "out.png", "--where", "attention"];
+    stdout(&edit(&[&attention[..], &["-o", "scoped.png"]].concat()));
+    let rescaled = [&attention[..], &["--guidance-rescale", "1", "-o", "no.png"]];
+    let (message, _) = failure(&edit(&rescaled.concat()));
+    assert!(message.contains("guidance_rescale"), "{message}");
+}

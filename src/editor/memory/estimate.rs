@@ -23,8 +23,11 @@ const MASK: u64 = 3;
 /// Bytes for a pixel of the photo while it is read, fitted, or made into a result; with a mask; and of each result.
 const PHOTO_WORK: u64 = 7;
 const MASK_WORK: u64 = 7;
-/// Bytes for a pixel of the photo more, where of a mask that the model found only what changes is taken.
+/// Bytes for a pixel of the photo more, where of a mask that the model found only what changes is taken; and for each of the squares
+/// of pixels that are looked at then, and up to how many there are.
 const CHANGE_WORK: u64 = 3;
+const CELL_WORK: u64 = 12;
+const CELLS: u64 = 1024 * 1024;
 const RESULT: u64 = 3;
 
 /// What the operators keep for themselves and what lies free between tensors, as a share of the activations.
@@ -129,7 +132,8 @@ impl Model {
         let photo = pixels * (PHOTO + masked * MASK) + beside;
         let sought = u64::from(options.region.is_auto());
         let work = PHOTO_WORK + masked * MASK_WORK + sought * CHANGE_WORK;
-        let worked = pixels * work + results(edit.count) + beside;
+        let of_cells = sought * CELL_WORK * pixels.min(CELLS);
+        let worked = pixels * work + of_cells + results(edit.count) + beside;
         let program = PROGRAM + in_memory + TOKEN * self.text.vocabulary();
         let at_once = edit.at_once as u64;
         let shared = |numbers: u64, bytes: u64| {

@@ -5,7 +5,7 @@ use super::Kernel;
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::{Avx512, Avx512Bf16};
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 use super::neon::{Neon, NeonDot};
 use super::portable::Portable;
 
@@ -24,7 +24,7 @@ pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static 
             outputs.push(("avx512-bf16", simd.run(kernel())));
         }
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     {
         if let Some(simd) = Neon::detect() {
             outputs.push(("neon", simd.run(kernel())));
@@ -34,6 +34,26 @@ pub(crate) fn dispatch_each<K: Kernel>(kernel: impl Fn() -> K) -> Vec<(&'static 
         }
     }
     outputs
+}
+
+/// Nothing.
+struct Nothing;
+
+impl Kernel for Nothing {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: super::Simd>(self, _: S) {}
+}
+
+#[test]
+fn the_best_instruction_set_is_the_one_that_is_said_to_be_here() {
+    let sets = dispatch_each(|| Nothing);
+    let (best, ()) = sets.last().expect("the portable one always runs");
+    // Said where the CPU is known, as an emulated one is: what is not found there would not be tested.
+    if let Ok(said) = std::env::var("IP2P_TEST_SIMD") {
+        assert_eq!(*best, said);
+    }
 }
 
 /// Asserts that a kernel gives the same numbers with each instruction set that this CPU has, up to `tolerance`.

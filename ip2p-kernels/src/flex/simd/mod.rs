@@ -12,7 +12,7 @@ mod avx512;
 #[cfg(test)]
 mod each;
 mod math;
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 mod neon;
 mod portable;
 mod slices;
@@ -343,7 +343,7 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
             return simd.run(kernel);
         }
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
     {
         if let Some(simd) = neon::NeonDot::detect() {
             return simd.run(kernel);
