@@ -36,7 +36,7 @@ pub fn composite(photo: &Photo, edited: &RgbPicture, mask: &Mask) -> Result<Phot
 }
 
 /// The shares of the greatest change between which a pixel comes to belong to an edit.
-const CHANGED: [f32; 2] = [0.1, 0.2];
+const CHANGED: [f32; 2] = [0.15, 0.35];
 
 /// How many radii, over which a change is averaged, the longer side of a picture has.
 const RADII: u32 = 256;
