@@ -355,6 +355,13 @@ impl EditOptions {
         Settings::new(self, &CheckpointProfile::default()).map(|_| ())
     }
 
+    /// Whether a checkpoint's own [`guidance_rescale`](field@Self::guidance_rescale) counts: not for another tool's picture, nor where
+    /// attention scopes the scales.
+    #[must_use]
+    pub fn takes_rescale(&self) -> bool {
+        self.compat == Compat::None && !self.region.is_attention()
+    }
+
     /// What becomes of a sentence that is too long.
     pub(crate) fn long_prompt(&self) -> LongPrompt {
         self.long_prompt.unwrap_or(self.prompt_syntax.long_prompt())

@@ -5,7 +5,7 @@ use ip2p_core::{
     Result, SamplerKind, ScaleCurve, TargetSize,
 };
 
-use crate::options::{Compat, EditOptions};
+use crate::options::EditOptions;
 
 /// How many steps a fast edit makes.
 const FAST_STEPS: usize = 10;
@@ -161,13 +161,8 @@ fn hastened(options: &EditOptions, profile: &CheckpointProfile) -> EditOptions {
 
 /// How far the guided prediction is rescaled.
 fn rescale(options: &EditOptions, profile: &CheckpointProfile) -> f64 {
-    let has_none = options.compat != Compat::None || options.region.is_attention();
-    let default = if has_none {
-        0.0
-    } else {
-        profile.guidance_rescale
-    };
-    options.guidance_rescale.unwrap_or(default)
+    let own = Some(profile.guidance_rescale).filter(|_| options.takes_rescale());
+    options.guidance_rescale.or(own).unwrap_or_default()
 }
 
 /// Whether the scales can be maps.
@@ -226,7 +221,7 @@ mod tests {
     use ip2p_core::Size;
 
     use super::*;
-    use crate::ScheduleKind;
+    use crate::{Compat, ScheduleKind};
 
     fn profile() -> CheckpointProfile {
         CheckpointProfile {

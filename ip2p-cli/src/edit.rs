@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ip2p::{
-    BranchExecution, Compat, EditOptions, EditRecord, EditRequest, Edited, Editor, Error,
-    MemoryEdit, Model, OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
+    BranchExecution, EditOptions, EditRecord, EditRequest, Edited, Editor, Error, MemoryEdit,
+    Model, OutputSize, PhotoFile, Precision, Result, Step, Timings, device_by_name,
 };
 use ip2p_batch::numbered;
 use serde::Serialize;
@@ -257,7 +257,7 @@ pub(crate) fn apply(options: &mut EditOptions, args: &SharedArgs) {
 
 /// Leaves a rescaling to the checkpoint where there is none unless it is asked for: that of a record was for another picture.
 pub(crate) fn forget_rescale(options: &mut EditOptions) {
-    if options.region.is_attention() || options.compat != Compat::None {
+    if !options.takes_rescale() {
         options.guidance_rescale = None;
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, GuidanceFormula, MAX_MODEL_SIDE, Result, SamplerKind};
+use crate::{Error, Guidance, GuidanceFormula, MAX_MODEL_SIDE, Result, SamplerKind};
 
 /// What the network was trained to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -216,18 +216,9 @@ impl CheckpointProfile {
                 return Err(Error::setting(name, "a number above 0", scale));
             }
         }
-        for (name, scale) in [
-            ("text_scale", self.text_scale),
-            ("image_scale", self.image_scale),
-        ] {
-            if !scale.is_finite() {
-                return Err(Error::setting(name, "a finite number", scale));
-            }
-        }
-        if !(0.0..=1.0).contains(&self.guidance_rescale) {
-            let (name, expected) = ("guidance_rescale", "between 0 and 1");
-            return Err(Error::setting(name, expected, self.guidance_rescale));
-        }
+        Guidance::new(self.text_scale, self.image_scale)
+            .with_rescale(self.guidance_rescale)
+            .check()?;
         if !(1..=self.train_timesteps).contains(&self.steps) {
             let expected = format!("between 1 and {}", self.train_timesteps);
             return Err(Error::setting("steps", expected, self.steps));

@@ -3,6 +3,8 @@
 //! Several devices share the batches of a step as burn's own learner has them do (`MultiDeviceOptim::OptimMainDevice`): each has a
 //! replica of the module, and the gradients are added up on the first, whose optimiser makes the step.
 
+use std::sync::OnceLock;
+
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType, Tensor};
 use ip2p::Precision;
@@ -76,23 +78,19 @@ pub struct Trainer<M> {
     inside: Option<FloatDType>,
     /// The module on each further device.
     replicas: Vec<M>,
-    /// Where the batches of a step run side by side.
-    lanes: Lanes,
+    /// Where the batches of a step run side by side, from the first step on.
+    lanes: OnceLock<Lanes>,
 }
 
 impl<M: Module> Trainer<M> {
     /// Begins to train a module, which must be on a device with autodiff: those of its parameters that require a gradient.
     /// The others stay, and are neither averaged nor written with the state.
-    ///
-    /// # Panics
-    ///
-    /// If the system gives no threads.
     #[must_use]
     pub fn new(module: M, options: TrainerOptions) -> Self {
         Self {
             optimiser: AdamW::new(options.adamw),
             ema: Ema::new(options.ema_decay, parameters::trained(&module)),
-            lanes: Lanes::new(options.accumulate, 1),
+            lanes: OnceLock::new(),
             module,
             options,
             step: 0,
@@ -120,15 +118,10 @@ impl<M: Module> Trainer<M> {
 
     /// Shares the batches of a step with further devices: batch `n` goes to device `n` modulo their number, the first is that of the
     /// module.
-    ///
-    /// # Panics
-    ///
-    /// If the system gives no threads.
     #[must_use]
     pub fn with_devices(mut self, further: &[Device]) -> Self {
         let replica = |device| self.module.clone().fork(device);
         self.replicas = further.iter().map(replica).collect();
-        self.lanes = Lanes::new(self.options.accumulate, 1 + further.len());
         self
     }
 
@@ -165,13 +158,17 @@ impl<M: Module> Trainer<M> {
     ///
     /// # Panics
     ///
-    /// If the loss is not on a device with autodiff, or panics.
+    /// If the loss is not on a device with autodiff, or panics; if the system gives no threads.
     pub fn step(&mut self, loss: impl Fn(&M, usize) -> Tensor<1> + Sync) -> StepReport
     where
         M: Send + Sync,
     {
         self.renew_replicas();
-        let parts = self.lanes.run(|batch| self.gradients(batch, &loss));
+        let devices = 1 + self.replicas.len();
+        let lanes = self
+            .lanes
+            .get_or_init(|| Lanes::new(self.options.accumulate, devices));
+        let parts = lanes.run(|batch| self.gradients(batch, &loss));
         let (total, mut gradients) = add_up(parts, &parameters::device(&self.module));
         let grad_norm = norm(&gradients);
         if let Some(most) = self.options.max_grad_norm

@@ -56,10 +56,11 @@ impl<'a> Given<'a> {
         } else {
             Cow::Borrowed(mask)
         };
-        if found {
-            let changed = mask.where_changed(picture.rgb(), edited.rgb());
-            return composite(picture, edited.rgb(), &changed);
-        }
+        let mask = if found {
+            Cow::Owned(mask.where_changed(picture.rgb(), edited.rgb()))
+        } else {
+            mask
+        };
         composite(picture, edited.rgb(), &mask)
     }
 }

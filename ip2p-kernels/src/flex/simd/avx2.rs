@@ -14,30 +14,13 @@ use std::arch::x86_64::{
     _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm256_xor_si256,
 };
 
-use super::{Kernel, Simd};
+use super::Simd;
 
 /// Proof that the CPU has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
-impl Avx2 {
-    /// The token, on a CPU that has the instructions.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
-    }
-
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx2,fma")]
-        fn with_instructions<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: the token proves the instructions.
-        unsafe { with_instructions(self, kernel) }
-    }
-}
+instructions!(Avx2, is_x86_feature_detected, "avx2", "fma");
 
 /// 2 to a whole power of -126 to 127.
 ///

@@ -21,7 +21,7 @@ use std::mem::transmute;
 use burn::tensor::bf16;
 
 use self::numbers::{EVEN_AND_ODD, LOW_AND_HIGH, TURNS, first_of, round, second_of};
-use super::{Kernel, Simd};
+use super::Simd;
 
 mod numbers;
 mod thirds;
@@ -37,48 +37,16 @@ pub(crate) type Avx512 = Wide<false>;
 /// each, and with one of four bytes.
 pub(crate) type Avx512Bf16 = Wide<true>;
 
-impl Avx512 {
-    /// The token, on a CPU that has the instructions.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"))
-            .then_some(Self(()))
-    }
+instructions!(Avx512, is_x86_feature_detected, "avx512f", "avx512bw");
 
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn with_instructions<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: the token proves the instructions.
-        unsafe { with_instructions(self, kernel) }
-    }
-}
-
-impl Avx512Bf16 {
-    /// The token, on a CPU that has the instructions.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512bf16")
-            && is_x86_feature_detected!("avx512vnni"))
-        .then_some(Self(()))
-    }
-
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx512vnni")]
-        fn with_instructions<K: Kernel>(simd: Avx512Bf16, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: the token proves the instructions.
-        unsafe { with_instructions(self, kernel) }
-    }
-}
+instructions!(
+    Avx512Bf16,
+    is_x86_feature_detected,
+    "avx512f",
+    "avx512bw",
+    "avx512bf16",
+    "avx512vnni"
+);
 
 impl<const DOT: bool> Simd for Wide<DOT> {
     type Vector = __m512;

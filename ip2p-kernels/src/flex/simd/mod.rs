@@ -5,6 +5,31 @@
 //! everything from [`Kernel::run`] down to the inner loop must be `#[inline(always)]`: the compiler then sees it as part
 //! of the one function here that is compiled for the instruction set.
 
+/// How a token comes to be and runs a kernel: both by the same features, so that neither can name one that the other does not.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! instructions {
+    ($token:ident, $has:ident, $($feature:tt),+) => {
+        impl $token {
+            /// The token, on a CPU that has the instructions.
+            #[inline]
+            pub(crate) fn detect() -> Option<Self> {
+                ($($has!($feature))&&+).then_some(Self(()))
+            }
+
+            /// Runs a kernel with these instructions.
+            #[inline]
+            pub(crate) fn run<K: $crate::flex::simd::Kernel>(self, kernel: K) -> K::Output {
+                $(#[target_feature(enable = $feature)])+
+                fn with_instructions<K: $crate::flex::simd::Kernel>(simd: $token, kernel: K) -> K::Output {
+                    kernel.run(simd)
+                }
+                // SAFETY: the token proves the instructions.
+                unsafe { with_instructions(self, kernel) }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

@@ -19,7 +19,7 @@ use std::arch::is_aarch64_feature_detected;
 use burn::tensor::bf16;
 
 use self::numbers::{TURNED, dot_of_bytes, dot_of_pairs, first_of, power_of_two, round, second_of};
-use super::{Kernel, Simd};
+use super::Simd;
 
 mod numbers;
 
@@ -33,46 +33,9 @@ pub(crate) type Neon = Quarter<false>;
 /// 128-bit vectors with a product of pairs of `bf16` and with one of four bytes.
 pub(crate) type NeonDot = Quarter<true>;
 
-impl Neon {
-    /// The token, on a CPU that has the instructions.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        is_aarch64_feature_detected!("neon").then_some(Self(()))
-    }
+instructions!(Neon, is_aarch64_feature_detected, "neon");
 
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "neon")]
-        fn with_instructions<K: Kernel>(simd: Neon, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: the token proves the instructions.
-        unsafe { with_instructions(self, kernel) }
-    }
-}
-
-impl NeonDot {
-    /// The token, on a CPU that has the instructions.
-    #[inline]
-    pub(crate) fn detect() -> Option<Self> {
-        (is_aarch64_feature_detected!("neon")
-            && is_aarch64_feature_detected!("bf16")
-            && is_aarch64_feature_detected!("i8mm"))
-        .then_some(Self(()))
-    }
-
-    /// Runs a kernel with these instructions.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "neon,bf16,i8mm")]
-        fn with_instructions<K: Kernel>(simd: NeonDot, kernel: K) -> K::Output {
-            kernel.run(simd)
-        }
-        // SAFETY: the token proves the instructions.
-        unsafe { with_instructions(self, kernel) }
-    }
-}
+instructions!(NeonDot, is_aarch64_feature_detected, "neon", "bf16", "i8mm");
 
 impl<const DOT: bool> Simd for Quarter<DOT> {
     type Vector = float32x4_t;
