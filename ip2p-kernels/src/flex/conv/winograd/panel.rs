@@ -9,6 +9,8 @@ pub(super) struct Panel<'a> {
     pub(super) left: &'a [u32],
     /// From a row of the left factor to the next.
     pub(super) row: usize,
+    /// From the left factor to that of the next group of rows, which may lie behind all of them.
+    pub(super) group: usize,
     /// For each word, one of each tile; and what stands behind them.
     pub(super) right: &'a [u32],
     /// For each row, one of each tile.
@@ -33,7 +35,7 @@ impl Panel<'_> {
         assert!(self.right.len() >= words * pitch + VECTORS * S::LANES);
         assert!(self.sums.len() >= (ROWS - 1) * pitch + VECTORS * S::LANES);
         let (left, mut right) = (self.left.as_ptr(), self.right.as_ptr());
-        let more = left.wrapping_add(words);
+        let (more, next) = (left.wrapping_add(words), left.wrapping_add(self.group));
         // SAFETY: as asserted.
         let mut sums = [[unsafe { N::begin(simd, more) }; VECTORS]; ROWS];
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -47,6 +49,8 @@ impl Panel<'_> {
                 for (index, row) in rows.iter_mut().enumerate() {
                     *row = left.add(index * self.row + word);
                 }
+                // The next kernels come from a level-3 cache or from memory, in rows too short for the processor to fetch them in time.
+                simd.prefetch(next.wrapping_add(ROWS * word).cast());
                 N::add_products(simd, rows, right, &mut sums);
                 right = right.wrapping_add(pitch);
             }

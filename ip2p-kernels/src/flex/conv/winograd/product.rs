@@ -69,6 +69,7 @@ impl Sizes {
                         let mut panel = Panel {
                             left: &left[row * kernels.layout.row..],
                             row: kernels.layout.row,
+                            group: kernels.layout.group,
                             right: &right[tile..],
                             sums: &mut sums[(index * GROUP + row) * pitch + tile..],
                             words,
