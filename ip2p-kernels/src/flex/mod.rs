@@ -14,6 +14,7 @@ mod norm;
 mod norm_backward;
 mod quantized;
 mod simd;
+mod tasks;
 mod tile;
 
 use burn::backend::flex::{FlexTensor, Layout};
@@ -21,7 +22,6 @@ use burn::backend::{
     BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind, Flex,
 };
 use burn::tensor::{Bytes, DType, Tensor};
-use rayon::prelude::*;
 
 pub(crate) use activation::{Function, elementwise, geglu};
 pub(crate) use attention::{attention, quantized_attention, quantizes};
@@ -31,9 +31,7 @@ pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
 pub(crate) use linear::{linear, linear_geglu, multiplies, multiplies_pointwise, pointwise};
 pub(crate) use norm::{group_norm, layer_norm};
 pub(crate) use quantized::{quantize, quantize_turned};
-
-/// How many numbers a task should have at least: half of a core's level-2 cache of 256 KB or more.
-const TASK: usize = 16 * 1024;
+use tasks::{for_rows, for_tasks};
 
 /// Whether a tensor is on flex, of a type that we compute, and not tracked by autodiff.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {
@@ -134,16 +132,4 @@ unsafe fn filled(layout: Layout, fill: impl FnOnce(Target)) -> FlexTensor {
     // SAFETY: of that capacity, and all written to.
     unsafe { numbers.set_len(length) };
     FlexTensor::new(Bytes::from_elems(numbers), layout, DType::F32)
-}
-
-/// Calls `body` with ranges of at least about [`TASK`] numbers in whole rows, in parallel, until all `rows` of `width` numbers are done.
-fn for_rows(rows: usize, width: usize, body: impl Fn(std::ops::Range<usize>) + Sync) {
-    let step = (TASK / width.max(1)).max(1);
-    if rows <= step {
-        return body(0..rows);
-    }
-    (0..rows.div_ceil(step)).into_par_iter().for_each(|task| {
-        let first = task * step;
-        body(first..rows.min(first + step));
-    });
 }

@@ -22,7 +22,6 @@ use std::ops::Range;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Shape, Tensor, bf16};
-use rayon::prelude::*;
 
 use self::gathered::Part;
 use self::tiled::{Buffers, Tile, Tiling};
@@ -33,7 +32,7 @@ use self::winograd::{Doubled, Filters, Numbers, Single};
 use super::quantized::Quantized;
 use super::simd::{Kernel, dispatch};
 use super::tile::widest;
-use super::{Target, contiguous, filled, primitive, tensor, weights};
+use super::{Target, contiguous, filled, for_tasks, primitive, tensor, weights};
 use crate::plain::{in_f32, to_f32};
 
 /// How many panels a task takes: gathered, 400 KB with 512-bit vectors, under half of a level-2 cache of 1 MB.
@@ -268,7 +267,8 @@ impl Geometry {
         target: Target,
     ) {
         let split = Split::new(tiling.cut.count(self.batch), self.channels_out);
-        (0..split.tasks()).into_par_iter().for_each_init(
+        for_tasks(
+            split.tasks(),
             || Buffers::new::<W>(self, tiling, split.channels),
             |buffers, task| {
                 let (index, channels) = split.part(task);
@@ -301,7 +301,7 @@ impl Geometry {
     {
         let step = PANELS * widest();
         let split = Split::new(self.pixels().div_ceil(step), self.channels_out);
-        (0..split.tasks()).into_par_iter().for_each(|task| {
+        let run = |(): &mut (), task| {
             let (part, channels) = split.part(task);
             dispatch(Part {
                 geometry: self,
@@ -315,7 +315,8 @@ impl Geometry {
                 first_channel: channels.start,
                 channels: channels.len(),
             });
-        });
+        };
+        for_tasks(split.tasks(), || (), run);
     }
 }
 

@@ -21,8 +21,6 @@ mod tiles;
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 pub(super) use self::algorithm::{Algorithm, Doubled, Single};
 use self::at_once::AtOnce;
 use self::block::Block;
@@ -31,8 +29,8 @@ pub(super) use self::numbers::Numbers;
 use self::tiles::Tiles;
 use super::weight::Weight;
 use super::{Geometry, Split};
-use crate::flex::Target;
 use crate::flex::simd::dispatch;
+use crate::flex::{Target, for_tasks};
 
 /// How many output channels are multiplied together.
 const GROUP: usize = 8;
@@ -108,7 +106,8 @@ fn convolve_blocks<A: Algorithm, N: Numbers>(
     let words = transformed::<A, N>(filters, layout, |group| dispatch(group));
     let tiles = Tiles::in_blocks(geometry);
     let split = Split::new(tiles.blocks(), geometry.channels_out);
-    (0..split.tasks()).into_par_iter().for_each_init(
+    for_tasks(
+        split.tasks(),
         || block::Buffers::new::<A, N>(geometry, &tiles),
         |buffers, task| {
             let (index, channels) = split.part(task);
@@ -142,7 +141,8 @@ fn convolve_at_once<A: Algorithm, N: Numbers>(
     let mut whole = AtOnce::<A, N>::new(geometry);
     whole.see(input, |part| dispatch(part));
     whole.settle(|product| dispatch(product));
-    (0..whole.tasks()).into_par_iter().for_each_init(
+    for_tasks(
+        whole.tasks(),
         || whole.buffers(),
         |buffers, task| {
             dispatch(at_once::Channels {

@@ -10,7 +10,6 @@ mod panel;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{DType, Shape, Tensor, bf16};
-use rayon::prelude::*;
 
 use self::gated::Gated;
 use self::numbers::ONE_PASS;
@@ -19,7 +18,7 @@ use self::panel::{Panel, Rounded};
 use super::quantized::Quantized;
 use super::simd::{Kernel, Simd, dispatch};
 use super::tile::{Scratch, widest, width};
-use super::{Target, contiguous, filled, holds, primitive, tensor, weights};
+use super::{Target, contiguous, filled, for_tasks, holds, primitive, tensor, weights};
 use crate::plain::in_f32;
 
 /// The most rows of a task: as many words of them take 240 KB.
@@ -177,7 +176,7 @@ impl<N: Numbers> Product<'_, N> {
         // SAFETY: each row of each column is in one task.
         unsafe {
             filled(Layout::contiguous(Shape::from(shape)), |target| {
-                (0..blocks * splits).into_par_iter().for_each(|task| {
+                let run = |(): &mut (), task| {
                     let first_row = task / splits * most_rows;
                     let first_column = task % splits * columns;
                     fill(Part {
@@ -188,7 +187,8 @@ impl<N: Numbers> Product<'_, N> {
                         first_column,
                         columns: columns.min(all_columns - first_column),
                     });
-                });
+                };
+                for_tasks(blocks * splits, || (), run);
             })
         }
     }

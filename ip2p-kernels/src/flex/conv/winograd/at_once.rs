@@ -15,10 +15,10 @@ use super::place::Place;
 use super::product::Sizes;
 use super::tiles::{self, Tiles};
 use super::{Filters, GROUP, Geometry};
-use crate::flex::Target;
 use crate::flex::conv::TASKS_PER_THREAD;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
 use crate::flex::tile::Scratch;
+use crate::flex::{Target, for_tasks};
 
 /// How many output channels a task multiplies at a time: 1.3 MB of kernels of 1280 input channels, which a task reads once.
 const CHANNELS: usize = 32;
@@ -59,12 +59,15 @@ impl<'a, A: Algorithm, N: Numbers> AtOnce<'a, A, N> {
     pub(super) fn see(&mut self, input: &[f32], run: impl Fn(See<'_, '_, A, N>) + Sync) {
         let right = Target(self.right.as_mut_ptr().cast());
         let words = self.sizes.seen;
-        let step = words.div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD);
+        let step = words
+            .div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD)
+            .max(1);
         let whole: &Self = self;
-        let tasks = (0..words).into_par_iter().step_by(step.max(1));
-        tasks.for_each_init(
+        for_tasks(
+            words.div_ceil(step),
             || Scratch::new(whole.tiles.lines::<A>()),
-            |lines, first| {
+            |lines, task| {
+                let first = task * step;
                 run(See {
                     whole,
                     input,
