@@ -116,13 +116,16 @@ impl Keys for ByteKeys<'_> {
     type Queries = ByteQueries;
     type Factors = Bytes;
 
-    #[inline(always)]
-    fn pack<S: Simd>(simd: S, queries: Scratch) -> ByteQueries {
-        let width = width::<S>();
-        let mut packed = ByteQueries {
-            words: Scratch::new(queries.len() / WORD),
+    fn room(dim: usize, width: usize) -> ByteQueries {
+        ByteQueries {
+            words: Scratch::new(dim / WORD * width),
             scales: [0.0; TILE_VECTORS * MAX_LANES],
-        };
+        }
+    }
+
+    #[inline(always)]
+    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut ByteQueries) {
+        let width = width::<S>();
         let mut greatest = [simd.splat(0.0); TILE_VECTORS];
         for row in queries.chunks_exact(width) {
             // SAFETY: a row of a tile.
@@ -151,7 +154,6 @@ impl Keys for ByteKeys<'_> {
                 }
             }
         }
-        packed
     }
 
     #[inline(always)]

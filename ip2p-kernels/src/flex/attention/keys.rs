@@ -13,8 +13,11 @@ pub(super) trait Keys: Copy + Send + Sync {
     /// Both factors of a product.
     type Factors: Factors;
 
+    /// Room for a tile's width of queries, of so many numbers.
+    fn room(dim: usize, width: usize) -> Self::Queries;
+
     /// Queries, a row a number of theirs, as the right factor.
-    fn pack<S: Simd>(simd: S, queries: Scratch) -> Self::Queries;
+    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut Self::Queries);
 
     /// The factors of the scores: keys from the first on, each of `dim` numbers, and queries of as many, which must outlive them.
     ///
@@ -29,9 +32,13 @@ impl Keys for Rows<f32> {
     type Queries = Scratch;
     type Factors = Plain;
 
+    fn room(dim: usize, width: usize) -> Scratch {
+        Scratch::new(dim * width)
+    }
+
     #[inline(always)]
-    fn pack<S: Simd>(_: S, queries: Scratch) -> Scratch {
-        queries
+    fn pack<S: Simd>(_: S, queries: &[f32], packed: &mut Scratch) {
+        packed.copy_from_slice(queries);
     }
 
     #[inline(always)]
@@ -54,11 +61,13 @@ impl Keys for Rows<bf16> {
     type Queries = Scratch<u32>;
     type Factors = Paired;
 
+    fn room(dim: usize, width: usize) -> Scratch<u32> {
+        Scratch::new(dim / 2 * width)
+    }
+
     #[inline(always)]
-    fn pack<S: Simd>(simd: S, queries: Scratch) -> Scratch<u32> {
-        let mut packed = Scratch::new(queries.len() / 2);
-        pair_rows(simd, &queries, &mut packed);
-        packed
+    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut Scratch<u32>) {
+        pair_rows(simd, queries, packed);
     }
 
     #[inline(always)]

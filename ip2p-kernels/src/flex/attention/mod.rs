@@ -14,7 +14,6 @@ mod values;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{DType, Shape, Tensor, bf16};
-use rayon::prelude::*;
 
 use self::bytes::{RoundedKeys, WORD};
 use self::keys::Keys;
@@ -23,7 +22,7 @@ use self::turned::{from_lanes, to_lanes};
 use self::values::Values;
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
 use super::tile::{Scratch, widest, width};
-use super::{Target, filled, primitive, tensor};
+use super::{Target, filled, for_tasks, primitive, tensor};
 use crate::plain::{in_f32, to_f32};
 
 /// How many keys are scored before their values are summed up: the weights of so many keys fill a third of a level-1 cache.
@@ -31,6 +30,9 @@ const KEYS: usize = 64;
 
 /// The fewest keys that are worth rounding to bytes, as measured with `AVX512_VNNI`: to 256 of 160 numbers it is 5 % slower, to 1024 of 80 it is 8 % faster.
 const FEWEST: usize = 512;
+
+/// Up to how many numbers all keys and values of a picture are few: as many of `bf16` fill a quarter of a level-2 cache of 1 MB.
+const FEW: usize = 128 * 1024;
 
 /// How many blocks of queries, each of a tile's width, one task takes.
 const BLOCKS: usize = 4;
@@ -141,21 +143,30 @@ impl<'a> Call<'a> {
         let [keys, value_dim] = self.attended;
         let layout = Layout::contiguous(Shape::from([batch, queries, heads, value_dim]));
         let row = heads * value_dim;
-        let tasks = if queries * value_dim == 0 {
+        let step = BLOCKS * widest();
+        let parts = queries.div_ceil(step);
+        let tasks = if value_dim == 0 {
             0
         } else {
-            batch * heads
+            batch * heads * parts
         };
+        // The heads of a query lie side by side. Where the keys of all of them stay in a cache, those of a time see the same queries,
+        // elsewhere the same keys.
+        let few = heads * keys * (dim + value_dim) <= FEW;
         // SAFETY: every batch, head and query is in one task.
         unsafe {
             filled(layout.transpose(1, 2), |target| {
-                (0..tasks).into_par_iter().for_each(|index| {
-                    let (batch, head) = (index / heads, index % heads);
-                    let output = target.at(batch * queries * row + head * value_dim);
+                let run = |room: &mut Room<K, V>, task: usize| {
+                    let (index, head, part) = if few {
+                        (task / heads / parts, task % heads, task / heads % parts)
+                    } else {
+                        (task / parts / heads, task / parts % heads, task % parts)
+                    };
+                    let output = target.at(index * queries * row + head * value_dim);
                     let head = Head {
-                        q: Rows::of(self.q.layout(), self.q.storage(), batch, head),
-                        k: k(batch, head),
-                        v: v(batch, head),
+                        q: Rows::of(self.q.layout(), self.q.storage(), index, head),
+                        k: k(index, head),
+                        v: v(index, head),
                         output: Target(output),
                         output_stride: row,
                         queries,
@@ -165,8 +176,15 @@ impl<'a> Call<'a> {
                         scale: self.scale,
                         causal: self.causal,
                     };
-                    head.attend();
-                });
+                    let first = part * step;
+                    dispatch(Part {
+                        head: &head,
+                        room,
+                        first,
+                        count: step.min(queries - first),
+                    });
+                };
+                for_tasks(tasks, || Room::new(dim, value_dim), run);
             })
         }
     }
@@ -241,27 +259,39 @@ struct Head<K, V> {
     causal: bool,
 }
 
-impl<K: Keys, V: Values> Head<K, V> {
-    fn attend(&self) {
-        let step = BLOCKS * widest();
-        (0..self.queries.div_ceil(step))
-            .into_par_iter()
-            .for_each(|task| {
-                let first = task * step;
-                dispatch(Part {
-                    head: self,
-                    first,
-                    count: step.min(self.queries - first),
-                });
-            });
-    }
-}
-
 /// Some queries of a head.
-struct Part<'a, K, V> {
+struct Part<'a, K: Keys, V: Values> {
     head: &'a Head<K, V>,
+    room: &'a mut Room<K, V>,
     first: usize,
     count: usize,
+}
+
+/// The memory of a task, which the next one uses again.
+struct Room<K: Keys, V: Values> {
+    /// `[head_dim, width]`.
+    queries: Scratch,
+    blocks: [Block<K>; BLOCKS],
+    /// `[KEYS, width]`.
+    scores: Scratch,
+    values: V::Room,
+}
+
+impl<K: Keys, V: Values> Room<K, V> {
+    fn new(dim: usize, value_dim: usize) -> Self {
+        let width = widest();
+        Self {
+            queries: Scratch::new(dim * width),
+            blocks: std::array::from_fn(|_| Block {
+                queries: K::room(dim, width),
+                sums: Scratch::new(value_dim * width),
+                greatest: [0.0; TILE_VECTORS * MAX_LANES],
+                total: [0.0; TILE_VECTORS * MAX_LANES],
+            }),
+            scores: Scratch::new(KEYS * width),
+            values: V::room(KEYS, width, value_dim),
+        }
+    }
 }
 
 /// A block of queries, one a lane: what is known of them after some of the keys.
@@ -281,21 +311,25 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let head = self.head;
+        let Self {
+            head,
+            room,
+            first,
+            count,
+        } = self;
         let width = width::<S>();
-        // No closure: it would be compiled without the instructions.
-        let mut blocks: Vec<Block<K>> = Vec::with_capacity(self.count.div_ceil(width));
-        for offset in (0..self.count).step_by(width) {
-            blocks.push(self.block(simd, offset));
+        let blocks = &mut room.blocks[..count.div_ceil(width)];
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let offset = index * width;
+            let queries = [first + offset, width.min(count - offset)];
+            head.begin(simd, queries, &mut room.queries, block);
         }
-        let mut scores = Scratch::new(KEYS * width);
-        let mut room = V::room(KEYS, width, head.value_dim);
         for first_key in (0..head.keys).step_by(KEYS) {
             let keys = KEYS.min(head.keys - first_key);
             // SAFETY: so many keys are left.
-            unsafe { (head.v).prepare(simd, first_key, keys, head.value_dim, &mut room) };
+            unsafe { (head.v).prepare(simd, first_key, keys, head.value_dim, &mut room.values) };
             for (index, block) in blocks.iter_mut().enumerate() {
-                let first_query = self.first + index * width;
+                let first_query = first + index * width;
                 let seen = Seen {
                     first_key,
                     keys,
@@ -305,56 +339,62 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
                             - (head.queries + first_key).cast_signed()
                     }),
                 };
-                seen.extend(simd, head, block, &mut scores, &mut room);
+                seen.extend(simd, head, block, &mut room.scores, &mut room.values);
             }
         }
         for (index, block) in blocks.iter().enumerate() {
-            self.store(simd, index * width, block);
+            let offset = index * width;
+            let queries = [first + offset, width.min(count - offset)];
+            head.store(simd, queries, block);
         }
     }
 }
 
-impl<K: Keys, V: Values> Part<'_, K, V> {
-    /// The block of the queries from `offset` on, before any key.
+impl<K: Keys, V: Values> Head<K, V> {
+    /// Makes a block of `count` queries from `first` on, before any key.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
-    fn block<S: Simd>(&self, simd: S, offset: usize) -> Block<K> {
-        let (head, width) = (self.head, width::<S>());
-        let mut queries = Scratch::new(head.dim * width);
-        let unit = (head.scale * std::f64::consts::LOG2_E) as f32;
-        for lane in (0..width.min(self.count - offset)).step_by(S::LANES) {
-            let first = self.first + offset + lane;
-            let size = (S::LANES.min(self.count - offset - lane), head.dim);
+    fn begin<S: Simd>(
+        &self,
+        simd: S,
+        [first, count]: [usize; 2],
+        queries: &mut Scratch,
+        block: &mut Block<K>,
+    ) {
+        let width = width::<S>();
+        let unit = (self.scale * std::f64::consts::LOG2_E) as f32;
+        for lane in (0..width).step_by(S::LANES) {
+            let size = (S::LANES.min(count.saturating_sub(lane)), self.dim);
             // SAFETY: these are the head's queries, and there is a row of the tile for each of their numbers.
             unsafe {
-                let source = (head.q.at(first), head.q.stride);
+                let source = (
+                    (self.q.start).wrapping_add((first + lane) * self.q.stride),
+                    self.q.stride,
+                );
                 let target = (queries[lane..].as_mut_ptr(), width);
                 to_lanes(simd, source, size, simd.splat(unit), target);
             }
         }
-        Block {
-            queries: K::pack(simd, queries),
-            sums: Scratch::new(head.value_dim * width),
-            greatest: [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES],
-            total: [0.0; TILE_VECTORS * MAX_LANES],
-        }
+        K::pack(simd, queries, &mut block.queries);
+        block.sums.fill(0.0);
+        block.greatest = [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES];
+        block.total = [0.0; TILE_VECTORS * MAX_LANES];
     }
 
-    /// Writes the block's result, a query a row.
+    /// Writes the result of a block of `count` queries from `first` on, a query a row.
     #[inline(always)]
-    fn store<S: Simd>(&self, simd: S, offset: usize, block: &Block<K>) {
-        let (head, width) = (self.head, width::<S>());
-        for lane in (0..width.min(self.count - offset)).step_by(S::LANES) {
-            let first = self.first + offset + lane;
-            let size = (S::LANES.min(self.count - offset - lane), head.value_dim);
+    fn store<S: Simd>(&self, simd: S, [first, count]: [usize; 2], block: &Block<K>) {
+        let width = width::<S>();
+        for lane in (0..count).step_by(S::LANES) {
+            let size = (S::LANES.min(count - lane), self.value_dim);
             // SAFETY: the block has such a vector of totals, and a row of sums for each number of a value; the rows of output are the
             // head's and this task's alone.
             unsafe {
                 let totals = simd.load(block.total[lane..][..S::LANES].as_ptr());
                 let factors = simd.div(simd.splat(1.0), totals);
                 let source = (block.sums[lane..].as_ptr(), width);
-                let stride = head.output_stride;
-                let target = (head.output.at(first * stride), stride);
+                let stride = self.output_stride;
+                let target = (self.output.at((first + lane) * stride), stride);
                 from_lanes(simd, source, size, factors, target);
             }
         }

@@ -34,12 +34,17 @@ impl<K: Keys, V: Values> Kernel for Whole<K, V> {
             scale: 0.2,
             causal: true,
         };
-        let part = Part {
-            head: &head,
-            first: 0,
-            count: TOKENS,
-        };
-        part.run(simd);
+        let mut room = Room::new(DIM, VALUE_DIM);
+        let step = BLOCKS * width::<S>();
+        for first in (0..TOKENS).step_by(step) {
+            let part = Part {
+                head: &head,
+                room: &mut room,
+                first,
+                count: step.min(TOKENS - first),
+            };
+            part.run(simd);
+        }
         output
     }
 }
