@@ -25,7 +25,7 @@ use crate::plain::in_f32;
 const ROWS: usize = 384;
 
 /// How many tasks there should be for each thread, so that none waits long for the last.
-const TASKS_PER_THREAD: usize = 8;
+const TASKS_PER_THREAD: usize = 4;
 
 /// Whether [`linear`] and [`linear_geglu`] have a body for such a layer.
 pub(crate) fn multiplies<const D: usize>(
