@@ -184,7 +184,7 @@ impl<'a> Call<'a> {
                         count: step.min(queries - first),
                     });
                 };
-                for_tasks(tasks, || Room::new(dim, value_dim), run);
+                for_tasks(tasks, || Room::new(widest(), dim, value_dim), run);
             })
         }
     }
@@ -269,6 +269,8 @@ struct Part<'a, K: Keys, V: Values> {
 
 /// The memory of a task, which the next one uses again.
 struct Room<K: Keys, V: Values> {
+    /// Of a tile.
+    width: usize,
     /// `[head_dim, width]`.
     queries: Scratch,
     blocks: [Block<K>; BLOCKS],
@@ -278,9 +280,9 @@ struct Room<K: Keys, V: Values> {
 }
 
 impl<K: Keys, V: Values> Room<K, V> {
-    fn new(dim: usize, value_dim: usize) -> Self {
-        let width = widest();
+    fn new(width: usize, dim: usize, value_dim: usize) -> Self {
         Self {
+            width,
             queries: Scratch::new(dim * width),
             blocks: std::array::from_fn(|_| Block {
                 queries: K::room(dim, width),
@@ -318,6 +320,7 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
             count,
         } = self;
         let width = width::<S>();
+        assert_eq!(room.width, width, "the room is for other vectors");
         let blocks = &mut room.blocks[..count.div_ceil(width)];
         for (index, block) in blocks.iter_mut().enumerate() {
             let offset = index * width;

@@ -34,7 +34,7 @@ impl<K: Keys, V: Values> Kernel for Whole<K, V> {
             scale: 0.2,
             causal: true,
         };
-        let mut room = Room::new(DIM, VALUE_DIM);
+        let mut room = Room::new(width::<S>(), DIM, VALUE_DIM);
         let step = BLOCKS * width::<S>();
         for first in (0..TOKENS).step_by(step) {
             let part = Part {
