@@ -31,7 +31,7 @@ pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
 pub(crate) use linear::{linear, linear_geglu, multiplies, multiplies_pointwise, pointwise};
 pub(crate) use norm::{group_norm, layer_norm};
 pub(crate) use quantized::{quantize, quantize_turned};
-use tasks::{for_rows, for_tasks};
+use tasks::{for_rows, for_tasks, wanted};
 
 /// Whether a tensor is on flex, of a type that we compute, and not tracked by autodiff.
 pub(crate) fn holds<const D: usize>(x: &Tensor<D>) -> bool {

@@ -6,6 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How many numbers a task should have at least: half of a core's level-2 cache of 256 KB or more.
 const TASK: usize = 16 * 1024;
 
+/// How many tasks there should be for each thread, so that none waits long for the last.
+const TASKS_PER_THREAD: usize = 4;
+
+/// How many tasks work should be cut into, if it is enough for them.
+pub(super) fn wanted() -> usize {
+    rayon::current_num_threads() * TASKS_PER_THREAD
+}
+
 /// Calls `run` with each of `tasks` and the memory that its thread has made with `room`, in parallel.
 ///
 /// Each thread has a share of neighbours, and takes tasks from the other shares when its own is done, so that none waits long for

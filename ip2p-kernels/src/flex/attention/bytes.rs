@@ -124,7 +124,7 @@ impl Keys for ByteKeys<'_> {
     }
 
     #[inline(always)]
-    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut ByteQueries) {
+    fn pack<S: Simd>(simd: S, queries: &mut Scratch, packed: &mut ByteQueries) {
         let width = width::<S>();
         let mut greatest = [simd.splat(0.0); TILE_VECTORS];
         for row in queries.chunks_exact(width) {

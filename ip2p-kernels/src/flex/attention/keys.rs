@@ -16,8 +16,8 @@ pub(super) trait Keys: Copy + Send + Sync {
     /// Room for a tile's width of queries, of so many numbers.
     fn room(dim: usize, width: usize) -> Self::Queries;
 
-    /// Queries, a row a number of theirs, as the right factor.
-    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut Self::Queries);
+    /// Makes queries, a row a number of theirs, the right factor; what is in `queries` afterwards does not matter.
+    fn pack<S: Simd>(simd: S, queries: &mut Scratch, packed: &mut Self::Queries);
 
     /// The factors of the scores: keys from the first on, each of `dim` numbers, and queries of as many, which must outlive them.
     ///
@@ -37,8 +37,8 @@ impl Keys for Rows<f32> {
     }
 
     #[inline(always)]
-    fn pack<S: Simd>(_: S, queries: &[f32], packed: &mut Scratch) {
-        packed.copy_from_slice(queries);
+    fn pack<S: Simd>(_: S, queries: &mut Scratch, packed: &mut Scratch) {
+        std::mem::swap(queries, packed);
     }
 
     #[inline(always)]
@@ -66,7 +66,7 @@ impl Keys for Rows<bf16> {
     }
 
     #[inline(always)]
-    fn pack<S: Simd>(simd: S, queries: &[f32], packed: &mut Scratch<u32>) {
+    fn pack<S: Simd>(simd: S, queries: &mut Scratch, packed: &mut Scratch<u32>) {
         pair_rows(simd, queries, packed);
     }
 

@@ -269,8 +269,6 @@ struct Part<'a, K: Keys, V: Values> {
 
 /// The memory of a task, which the next one uses again.
 struct Room<K: Keys, V: Values> {
-    /// Of a tile.
-    width: usize,
     /// `[head_dim, width]`.
     queries: Scratch,
     blocks: [Block<K>; BLOCKS],
@@ -282,7 +280,6 @@ struct Room<K: Keys, V: Values> {
 impl<K: Keys, V: Values> Room<K, V> {
     fn new(width: usize, dim: usize, value_dim: usize) -> Self {
         Self {
-            width,
             queries: Scratch::new(dim * width),
             blocks: std::array::from_fn(|_| Block {
                 queries: K::room(dim, width),
@@ -320,19 +317,22 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
             count,
         } = self;
         let width = width::<S>();
-        assert_eq!(room.width, width, "the room is for other vectors");
+        assert_eq!(
+            room.scores.len(),
+            KEYS * width,
+            "the room is for other vectors"
+        );
+        let queries = |block| [first + block * width, width.min(count - block * width)];
         let blocks = &mut room.blocks[..count.div_ceil(width)];
         for (index, block) in blocks.iter_mut().enumerate() {
-            let offset = index * width;
-            let queries = [first + offset, width.min(count - offset)];
-            head.begin(simd, queries, &mut room.queries, block);
+            head.begin(simd, queries(index), &mut room.queries, block);
         }
         for first_key in (0..head.keys).step_by(KEYS) {
             let keys = KEYS.min(head.keys - first_key);
             // SAFETY: so many keys are left.
             unsafe { (head.v).prepare(simd, first_key, keys, head.value_dim, &mut room.values) };
             for (index, block) in blocks.iter_mut().enumerate() {
-                let first_query = first + index * width;
+                let [first_query, _] = queries(index);
                 let seen = Seen {
                     first_key,
                     keys,
@@ -346,9 +346,7 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
             }
         }
         for (index, block) in blocks.iter().enumerate() {
-            let offset = index * width;
-            let queries = [first + offset, width.min(count - offset)];
-            head.store(simd, queries, block);
+            head.store(simd, queries(index), block);
         }
     }
 }

@@ -32,14 +32,11 @@ use self::winograd::{Doubled, Filters, Numbers, Single};
 use super::quantized::Quantized;
 use super::simd::{Kernel, dispatch};
 use super::tile::widest;
-use super::{Target, contiguous, filled, for_tasks, primitive, tensor, weights};
+use super::{Target, contiguous, filled, for_tasks, primitive, tensor, wanted, weights};
 use crate::plain::{in_f32, to_f32};
 
 /// How many panels a task takes: gathered, 400 KB with 512-bit vectors, under half of a level-2 cache of 1 MB.
 const PANELS: usize = 4;
-
-/// How many tasks there should be for each thread, so that none waits long for the last.
-const TASKS_PER_THREAD: usize = 4;
 
 /// The least channels of a task, since every task gathers its pixels itself.
 const CHANNELS: usize = 160;
@@ -329,8 +326,7 @@ struct Split {
 
 impl Split {
     fn new(parts: usize, channels_out: usize) -> Self {
-        let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
-        let splits = wanted
+        let splits = wanted()
             .div_ceil(parts.max(1))
             .min(channels_out / CHANNELS)
             .max(1);

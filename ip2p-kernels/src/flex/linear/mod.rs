@@ -18,14 +18,11 @@ use self::panel::{Panel, Rounded};
 use super::quantized::Quantized;
 use super::simd::{Kernel, Simd, dispatch};
 use super::tile::{Scratch, widest, width};
-use super::{Target, contiguous, filled, for_tasks, holds, primitive, tensor, weights};
+use super::{Target, contiguous, filled, for_tasks, holds, primitive, tensor, wanted, weights};
 use crate::plain::in_f32;
 
 /// The most rows of a task: as many words of them take 240 KB.
 const ROWS: usize = 384;
-
-/// How many tasks there should be for each thread, so that none waits long for the last.
-const TASKS_PER_THREAD: usize = 4;
 
 /// Whether [`linear`] and [`linear_geglu`] have a body for such a layer.
 pub(crate) fn multiplies<const D: usize>(
@@ -166,8 +163,7 @@ impl<N: Numbers> Product<'_, N> {
     ) -> FlexTensor {
         let (all_columns, step) = (shape[D - 1], widest());
         let blocks = self.rows.div_ceil(most_rows);
-        let wanted = rayon::current_num_threads() * TASKS_PER_THREAD;
-        let splits = wanted
+        let splits = wanted()
             .div_ceil(blocks.max(1))
             .min(all_columns.div_ceil(step))
             .max(1);

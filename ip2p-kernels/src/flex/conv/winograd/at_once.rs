@@ -15,10 +15,9 @@ use super::place::Place;
 use super::product::Sizes;
 use super::tiles::{self, Tiles};
 use super::{Filters, GROUP, Geometry};
-use crate::flex::conv::TASKS_PER_THREAD;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
 use crate::flex::tile::Scratch;
-use crate::flex::{Target, for_tasks};
+use crate::flex::{Target, for_tasks, wanted};
 
 /// How many output channels a task multiplies at a time: 1.3 MB of kernels of 1280 input channels, which a task reads once.
 const CHANNELS: usize = 32;
@@ -59,9 +58,7 @@ impl<'a, A: Algorithm, N: Numbers> AtOnce<'a, A, N> {
     pub(super) fn see(&mut self, input: &[f32], run: impl Fn(See<'_, '_, A, N>) + Sync) {
         let right = Target(self.right.as_mut_ptr().cast());
         let words = self.sizes.seen;
-        let step = words
-            .div_ceil(rayon::current_num_threads() * TASKS_PER_THREAD)
-            .max(1);
+        let step = words.div_ceil(wanted()).max(1);
         let whole: &Self = self;
         for_tasks(
             words.div_ceil(step),
