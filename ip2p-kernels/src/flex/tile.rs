@@ -102,29 +102,88 @@ pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
     right: *const f32,
     terms: usize,
     mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
+    beside: &mut impl Beside,
 ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
-    for term in 0..terms {
-        // SAFETY: the caller's.
-        let factors = unsafe { load_row(simd, right.add(term * width::<S>())) };
-        for (row, sums) in sums.iter_mut().enumerate() {
+    for_terms(
+        simd,
+        terms,
+        beside,
+        #[inline(always)]
+        |term| {
             // SAFETY: the caller's.
-            let number = simd.splat(unsafe {
-                *left
-                    .start
-                    .add(row * left.row_stride + term * left.term_stride)
-            });
-            for (sum, factor) in sums.iter_mut().zip(factors) {
-                *sum = simd.mul_add(number, factor, *sum);
+            let factors = unsafe { load_row(simd, right.add(term * width::<S>())) };
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller's.
+                let number = simd.splat(unsafe {
+                    *left
+                        .start
+                        .add(row * left.row_stride + term * left.term_stride)
+                });
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum = simd.mul_add(number, factor, *sum);
+                }
             }
-        }
-    }
+        },
+    );
     sums
+}
+
+/// Work in pieces, of which one is done after each of the first terms of a product, so that either goes on while the other waits for its
+/// last result.
+pub(crate) trait Beside {
+    /// How many pieces are left.
+    fn left(&self) -> usize;
+
+    /// Does the next piece.
+    ///
+    /// # Safety
+    ///
+    /// One must be left.
+    unsafe fn next<S: Simd>(&mut self, simd: S);
+}
+
+/// No work.
+impl Beside for () {
+    #[inline(always)]
+    fn left(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    unsafe fn next<S: Simd>(&mut self, _: S) {}
+}
+
+/// Does each of so many terms, and the work beside them. Where there are few registers, the work comes after them.
+#[inline(always)]
+pub(crate) fn for_terms<S: Simd>(
+    simd: S,
+    terms: usize,
+    beside: &mut impl Beside,
+    mut term: impl FnMut(usize),
+) {
+    let both = if S::TILE_ROWS == 8 {
+        terms.min(beside.left())
+    } else {
+        0
+    };
+    for index in 0..both {
+        term(index);
+        // SAFETY: there are as many.
+        unsafe { beside.next(simd) };
+    }
+    for index in both..terms {
+        term(index);
+    }
+    while beside.left() > 0 {
+        // SAFETY: one is.
+        unsafe { beside.next(simd) };
+    }
 }
 
 /// The left factor of a product of pairs: each term is two `bf16` numbers side by side, and strides count single numbers.
 pub(crate) type LeftPairs = Left<u16>;
 
-/// `left · right` in `bf16`, summed up in `f32`: `ROWS` rows of `VECTORS` vectors, over `pairs` terms, each a pair.
+/// Adds `left · right` in `bf16` to `sums` in `f32`: `ROWS` rows of `VECTORS` vectors, over `pairs` terms, each a pair.
 ///
 /// The right factor has its numbers of each pair of terms side by side, `right_stride` pairs from one to the next.
 ///
@@ -138,27 +197,35 @@ pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: u
     right: *const u32,
     right_stride: usize,
     pairs: usize,
+    mut sums: [[S::Vector; VECTORS]; ROWS],
+    beside: &mut impl Beside,
 ) -> [[S::Vector; VECTORS]; ROWS] {
-    let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-    for pair in 0..pairs {
-        let mut factors = [simd.splat_word(0); VECTORS];
-        for (index, factor) in factors.iter_mut().enumerate() {
-            // SAFETY: the caller's.
-            *factor = unsafe { simd.load_words(right.add(pair * right_stride + index * S::LANES)) };
-        }
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller's; a pair of an odd row stride begins at an odd number.
-            let number = simd.splat_word(unsafe {
-                left.start
-                    .add(row * left.row_stride + pair * left.term_stride)
-                    .cast::<u32>()
-                    .read_unaligned()
-            });
-            for (sum, factor) in sums.iter_mut().zip(factors) {
-                *sum = simd.dot(number, factor, *sum);
+    for_terms(
+        simd,
+        pairs,
+        beside,
+        #[inline(always)]
+        |pair| {
+            let mut factors = [simd.splat_word(0); VECTORS];
+            for (index, factor) in factors.iter_mut().enumerate() {
+                // SAFETY: the caller's.
+                *factor =
+                    unsafe { simd.load_words(right.add(pair * right_stride + index * S::LANES)) };
             }
-        }
-    }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller's; a pair of an odd row stride begins at an odd number.
+                let number = simd.splat_word(unsafe {
+                    left.start
+                        .add(row * left.row_stride + pair * left.term_stride)
+                        .cast::<u32>()
+                        .read_unaligned()
+                });
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum = simd.dot(number, factor, *sum);
+                }
+            }
+        },
+    );
     sums
 }
 
@@ -197,7 +264,7 @@ pub(crate) trait Factors: Copy {
     /// It must have as many.
     unsafe fn skip(self, rows: usize) -> Self;
 
-    /// `ROWS` rows of their product.
+    /// Adds `ROWS` rows of their product to `sums`, and does the work beside it.
     ///
     /// # Safety
     ///
@@ -205,6 +272,8 @@ pub(crate) trait Factors: Copy {
     unsafe fn multiply<S: Simd, const ROWS: usize>(
         self,
         simd: S,
+        sums: [[S::Vector; TILE_VECTORS]; ROWS],
+        beside: &mut impl Beside,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS];
 }
 
@@ -228,10 +297,11 @@ impl Factors for Plain {
     unsafe fn multiply<S: Simd, const ROWS: usize>(
         self,
         simd: S,
+        sums: [[S::Vector; TILE_VECTORS]; ROWS],
+        beside: &mut impl Beside,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
-        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
         // SAFETY: the caller's.
-        unsafe { multiply(simd, self.left, self.right, self.terms, zeros) }
+        unsafe { multiply(simd, self.left, self.right, self.terms, sums, beside) }
     }
 }
 
@@ -255,9 +325,12 @@ impl Factors for Paired {
     unsafe fn multiply<S: Simd, const ROWS: usize>(
         self,
         simd: S,
+        sums: [[S::Vector; TILE_VECTORS]; ROWS],
+        beside: &mut impl Beside,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
+        let width = width::<S>();
         // SAFETY: the caller's.
-        unsafe { multiply_pairs(simd, self.left, self.right, width::<S>(), self.pairs) }
+        unsafe { multiply_pairs(simd, self.left, self.right, width, self.pairs, sums, beside) }
     }
 }
 
@@ -321,17 +394,24 @@ macro_rules! for_tiles {
                 $first += 8;
             }
         }
-        while $first + 4 <= rows {
+        $crate::flex::tile::for_low_tiles!($simd, rows, $first, $tile($($argument),*));
+    }};
+}
+
+/// As [`for_tiles`], from row `$first` on and in tiles of at most four rows.
+macro_rules! for_low_tiles {
+    ($simd:ty, $rows:expr, $first:ident, $tile:ident($($argument:expr),* $(,)?)) => {
+        while $first + 4 <= $rows {
             $tile::<$simd, 4>($($argument),*);
             $first += 4;
         }
-        if $first + 2 <= rows {
+        if $first + 2 <= $rows {
             $tile::<$simd, 2>($($argument),*);
             $first += 2;
         }
-        if $first < rows {
+        if $first < $rows {
             $tile::<$simd, 1>($($argument),*);
         }
-    }};
+    };
 }
-pub(crate) use for_tiles;
+pub(crate) use {for_low_tiles, for_tiles};

@@ -12,7 +12,7 @@ use super::keys::Keys;
 use crate::flex::linear::{ByteRow, Numbers};
 use crate::flex::quantized::scales;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use crate::flex::tile::{Factors, Scratch, load_row, store_row, width};
+use crate::flex::tile::{Beside, Factors, Scratch, load_row, store_row, width};
 
 /// How many numbers make a word.
 pub(super) const WORD: usize = <i8 as Numbers>::WORD;
@@ -190,19 +190,22 @@ impl Factors for Bytes {
     unsafe fn multiply<S: Simd, const ROWS: usize>(
         self,
         simd: S,
+        mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
+        beside: &mut impl Beside,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
         let factors = [self.left, self.right];
         // SAFETY: the caller's.
         unsafe {
             let scales = load_row(simd, self.scales);
-            let mut scores = i8::multiply(simd, factors, self.words, self.rows, self.words);
-            for (row, scores) in scores.iter_mut().enumerate() {
+            let products: [[_; TILE_VECTORS]; ROWS] =
+                i8::multiply(simd, factors, self.words, self.rows, self.words, beside);
+            for (row, (sums, products)) in sums.iter_mut().zip(products).enumerate() {
                 let scale = simd.splat((*self.rows.add(row)).scale);
-                for (score, of_query) in scores.iter_mut().zip(scales) {
-                    *score = simd.mul(*score, simd.mul(scale, of_query));
+                for (index, (sum, product)) in sums.iter_mut().zip(products).enumerate() {
+                    *sum = simd.mul_add(product, simd.mul(scale, scales[index]), *sum);
                 }
             }
-            scores
+            sums
         }
     }
 }

@@ -284,7 +284,7 @@ impl<K: Keys, V: Values> Room<K, V> {
             blocks: std::array::from_fn(|_| Block {
                 queries: K::room(dim, width),
                 sums: Scratch::new(value_dim * width),
-                greatest: [0.0; TILE_VECTORS * MAX_LANES],
+                base: [0.0; TILE_VECTORS * MAX_LANES],
                 total: [0.0; TILE_VECTORS * MAX_LANES],
             }),
             scores: Scratch::new(KEYS * width),
@@ -295,12 +295,12 @@ impl<K: Keys, V: Values> Room<K, V> {
 
 /// A block of queries, one a lane: what is known of them after some of the keys.
 struct Block<K: Keys> {
-    /// `[head_dim, width]`, in units of which 2 to the power is taken; packed.
+    /// `[head_dim, width]`, in units of [`Values::OCTAVE`]; packed.
     queries: K::Queries,
     /// `[value_dim, width]`: the sum of values so far, each times its weight.
     sums: Scratch,
-    /// The greatest score so far.
-    greatest: [f32; TILE_VECTORS * MAX_LANES],
+    /// What weights are told from: a score of a key so far, at first the greatest.
+    base: [f32; TILE_VECTORS * MAX_LANES],
     /// The sum of weights so far.
     total: [f32; TILE_VECTORS * MAX_LANES],
 }
@@ -363,7 +363,7 @@ impl<K: Keys, V: Values> Head<K, V> {
         block: &mut Block<K>,
     ) {
         let width = width::<S>();
-        let unit = (self.scale * std::f64::consts::LOG2_E) as f32;
+        let unit = (self.scale * std::f64::consts::LOG2_E) as f32 * V::OCTAVE;
         for lane in (0..width).step_by(S::LANES) {
             let size = (S::LANES.min(count.saturating_sub(lane)), self.dim);
             // SAFETY: these are the head's queries, and there is a row of the tile for each of their numbers.
@@ -378,7 +378,7 @@ impl<K: Keys, V: Values> Head<K, V> {
         }
         K::pack(simd, queries, &mut block.queries);
         block.sums.fill(0.0);
-        block.greatest = [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES];
+        block.base = [f32::NEG_INFINITY; TILE_VECTORS * MAX_LANES];
         block.total = [0.0; TILE_VECTORS * MAX_LANES];
     }
 

@@ -1,10 +1,15 @@
 //! One step over the keys: scores, weights, and the weighted sum of values.
 
+use std::ops::Range;
+
 use super::super::simd::{self, MAX_LANES, Simd, TILE_VECTORS};
-use super::super::tile::{Factors, for_tiles, load_row, store_row, width};
+use super::super::tile::{Beside, Factors, for_low_tiles, for_tiles, load_row, store_row, width};
 use super::keys::Keys;
 use super::values::Values;
 use super::{Block, Head};
+
+/// The greatest total of weights that is not begun anew: far from the greatest `f32`, and so are the sums of values then.
+const MOST: f32 = (1_u64 << 40) as f32;
 
 /// Some keys.
 pub(super) struct Seen {
@@ -35,20 +40,69 @@ impl Seen {
         {
             return; // not even the last query sees one
         }
-        let greatest = self.score(simd, head, block, scores);
-        let mut shrink = [0.0; TILE_VECTORS * MAX_LANES];
-        self.weigh::<S, K, V>(simd, block, greatest, scores, &mut shrink, room);
+        let sees_all = self.visible.is_none() && self.first_key > 0;
+        if !(sees_all && self.weigh_at_once(simd, head, block, scores, room)) {
+            let greatest = self.score(simd, head, block, scores);
+            self.weigh::<S, K, V>(simd, block, greatest, scores, room);
+        }
         let sums = block.sums.as_mut_ptr();
-        // SAFETY: `keys` rows of values are left, `weigh` has made `keys` rows of weights, and `sums` has `value_dim` rows.
+        // SAFETY: `keys` rows of values are left and have weights, and `sums` has `value_dim` rows.
         unsafe {
             let dim = head.value_dim;
-            let weighed = (head.v).weighed(self.first_key, self.keys, dim, scores, room);
+            let weighed = (head.v).weighed(self.first_key, self.keys, dim, room);
             for_tiles!(S, dim, |first| add_values(
                 simd,
                 weighed.skip(first),
                 sums.add(first * width),
-                shrink.as_ptr(),
             ));
+        }
+    }
+
+    /// Turns scores into weights soon after they are known, without knowing the greatest of them: that of the keys before will do as long
+    /// as no total becomes too great. Tells whether it did; otherwise nothing has changed but scores and room.
+    #[inline(always)]
+    fn weigh_at_once<S: Simd, K: Keys, V: Values>(
+        &self,
+        simd: S,
+        head: &Head<K, V>,
+        block: &mut Block<K>,
+        scores: &mut [f32],
+        room: &mut V::Room,
+    ) -> bool {
+        // SAFETY: one of the head's keys, of which `keys` rows are left; `scores` has `KEYS` rows, and the others are as wide as the widest.
+        unsafe {
+            let factors = (head.k).scores(self.first_key, head.dim, &block.queries);
+            let mut begin = load_row(simd, block.base.as_ptr());
+            for begin in &mut begin {
+                *begin = simd.sub(simd.splat(V::EQUAL), *begin);
+            }
+            let mut weighing = Weighing::<V> {
+                scores: scores.as_mut_ptr(),
+                done: 0,
+                places: 0..0,
+                room,
+            };
+            let mut first = 0;
+            for_low_tiles!(
+                S,
+                self.keys,
+                first,
+                weigh_keys(simd, factors.skip(first), begin, &mut weighing)
+            );
+            while weighing.left() > 0 {
+                weighing.next(simd);
+            }
+            let mut totals = V::total(simd, self.keys, room);
+            for (total, before) in totals.iter_mut().zip(load_row(simd, block.total.as_ptr())) {
+                *total = simd.add(*total, before);
+            }
+            let mut after = [0.0; TILE_VECTORS * MAX_LANES];
+            store_row(simd, after.as_mut_ptr(), totals);
+            let within = after.iter().all(|&total| total <= MOST);
+            if within {
+                block.total = after;
+            }
+            within
         }
     }
 
@@ -94,36 +148,77 @@ impl Seen {
         unsafe { load_row(simd, greatest.as_ptr()) }
     }
 
-    /// Turns scores into weights, and tells by what the sums so far have to shrink now that a greater score is known.
+    /// Turns scores into weights, and shrinks the sums so far now that a greater score is known.
     #[inline(always)]
     fn weigh<S: Simd, K: Keys, V: Values>(
         &self,
         simd: S,
         block: &mut Block<K>,
         greatest: [S::Vector; TILE_VECTORS],
-        scores: &mut [f32],
-        shrink: &mut [f32; TILE_VECTORS * MAX_LANES],
+        scores: &[f32],
         room: &mut V::Room,
     ) {
+        let width = width::<S>();
         let mut totals = [simd.splat(0.0); TILE_VECTORS];
         let mut base = [simd.splat(0.0); TILE_VECTORS];
-        // SAFETY: all three are as wide as the widest row, and `scores` has `KEYS` rows.
+        let mut shrink = [simd.splat(0.0); TILE_VECTORS];
+        // SAFETY: all are as wide as the widest row, and `scores` has `KEYS` rows.
         unsafe {
-            let before = load_row(simd, block.greatest.as_ptr());
+            let before = load_row(simd, block.base.as_ptr());
             let total = load_row(simd, block.total.as_ptr());
             for index in 0..TILE_VECTORS {
                 let now = simd.max(before[index], greatest[index]);
-                store_at(simd, &mut block.greatest, index, now);
+                store_at(simd, &mut block.base, index, now);
                 // A query that has seen no key yet has -∞ here, and -∞ - -∞ is NaN.
                 base[index] = simd.max(now, simd.splat(f32::MIN));
-                let factor = simd::exp2(simd, simd.sub(before[index], base[index]));
-                store_at(simd, shrink, index, factor);
-                totals[index] = simd.mul(total[index], factor);
+                let above = simd.sub(before[index], base[index]);
+                shrink[index] = simd::exp2(simd, simd.mul(above, simd.splat(1.0 / V::OCTAVE)));
+                totals[index] = simd.mul(total[index], shrink[index]);
             }
-            V::weigh(simd, scores, self.keys, base, &mut totals, room);
+            for row in block.sums.chunks_exact_mut(width) {
+                let mut sums = load_row(simd, row.as_ptr());
+                for (sum, shrink) in sums.iter_mut().zip(shrink) {
+                    *sum = simd.mul(*sum, shrink);
+                }
+                store_row(simd, row.as_mut_ptr(), sums);
+            }
+            let none = [simd.splat(f32::NEG_INFINITY); TILE_VECTORS];
+            for (pair, rows) in scores[..self.keys * width].chunks(2 * width).enumerate() {
+                let first = load_above::<S, V>(simd, rows.as_ptr(), &base);
+                let next = if rows.len() == width {
+                    none
+                } else {
+                    load_above::<S, V>(simd, rows[width..].as_ptr(), &base)
+                };
+                for (index, scores) in first.into_iter().zip(next).enumerate() {
+                    V::weigh(simd, scores.into(), pair * TILE_VECTORS + index, room);
+                }
+            }
+            for (total, sum) in totals.iter_mut().zip(V::total(simd, self.keys, room)) {
+                *total = simd.add(*total, sum);
+            }
             store_row(simd, block.total.as_mut_ptr(), totals);
         }
     }
+}
+
+/// Scores as [`Values::weigh`] wants them, `base` being [`Values::EQUAL`].
+///
+/// # Safety
+///
+/// A row must be readable.
+#[inline(always)]
+unsafe fn load_above<S: Simd, V: Values>(
+    simd: S,
+    scores: *const f32,
+    base: &[S::Vector; TILE_VECTORS],
+) -> [S::Vector; TILE_VECTORS] {
+    // SAFETY: the caller's.
+    let mut scores = unsafe { load_row(simd, scores) };
+    for (score, &base) in scores.iter_mut().zip(base) {
+        *score = simd.add(simd.sub(*score, base), simd.splat(V::EQUAL));
+    }
+    scores
 }
 
 /// Writes the vector of a row that stands at `index`.
@@ -151,7 +246,8 @@ unsafe fn score_keys<S: Simd, const ROWS: usize>(
     greatest: &mut [S::Vector; TILE_VECTORS],
 ) {
     // SAFETY: the caller's.
-    let scores = unsafe { factors.multiply::<S, ROWS>(simd) };
+    let scores: [_; ROWS] =
+        unsafe { factors.multiply(simd, [[simd.splat(0.0); TILE_VECTORS]; ROWS], &mut ()) };
     for (row, scores) in scores.into_iter().enumerate() {
         for (greatest, score) in greatest.iter_mut().zip(scores) {
             *greatest = simd.max(*greatest, score);
@@ -161,29 +257,86 @@ unsafe fn score_keys<S: Simd, const ROWS: usize>(
     }
 }
 
-/// Shrinks `ROWS` rows of `sums` and adds the values of some keys, each times its weight.
+/// Weights in the making: what is done beside the products of the keys after.
+struct Weighing<'a, V: Values> {
+    /// Vectors of scores, that of a key and that of the next side by side.
+    scores: *mut f32,
+    /// How many such pairs of vectors have their weights.
+    done: usize,
+    /// Where the weights of the others go.
+    places: Range<usize>,
+    room: &'a mut V::Room,
+}
+
+impl<V: Values> Beside for Weighing<'_, V> {
+    #[inline(always)]
+    fn left(&self) -> usize {
+        self.places.len()
+    }
+
+    #[inline(always)]
+    unsafe fn next<S: Simd>(&mut self, simd: S) {
+        // SAFETY: the caller's.
+        unsafe {
+            let scores = self.scores.add(2 * self.done * S::LANES);
+            let scores = [simd.load(scores), simd.load(scores.add(S::LANES))];
+            V::weigh(simd, scores, self.places.start, self.room);
+        }
+        self.done += 1;
+        self.places.start += 1;
+    }
+}
+
+/// Weighs the keys before, and has the scores of `ROWS` keys as the next.
 ///
 /// # Safety
 ///
-/// As for [`Factors::multiply`]; `ROWS` rows of `sums` must be readable and writable, and one of `shrink` readable.
+/// As for [`Factors::multiply`] and [`Values::weigh`]; `ROWS` rows of scores must be writable, and one more of an odd count.
 #[inline(always)]
-unsafe fn add_values<S: Simd, const ROWS: usize>(
+unsafe fn weigh_keys<S: Simd, const ROWS: usize>(
     simd: S,
-    weighed: impl Factors,
-    sums: *mut f32,
-    shrink: *const f32,
+    factors: impl Factors,
+    begin: [S::Vector; TILE_VECTORS],
+    weighing: &mut Weighing<'_, impl Values>,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let shrink = load_row(simd, shrink);
-        let products = weighed.multiply::<S, ROWS>(simd);
-        for (row, mut products) in products.into_iter().enumerate() {
-            let sums = sums.add(row * width::<S>());
-            let before = load_row(simd, sums);
-            for ((product, before), shrink) in products.iter_mut().zip(before).zip(shrink) {
-                *product = simd.mul_add(before, shrink, *product);
+        let scores = factors.multiply::<S, ROWS>(simd, [begin; ROWS], weighing);
+        for (row, scores) in scores.into_iter().enumerate() {
+            let target = (weighing.scores).add((row / 2 * 2 * TILE_VECTORS + row % 2) * S::LANES);
+            for (index, score) in scores.into_iter().enumerate() {
+                simd.store(target.add(2 * index * S::LANES), score);
+                if row + 1 == ROWS && row % 2 == 0 {
+                    // The last of an odd count has a key without weight beside it.
+                    let next = target.add((2 * index + 1) * S::LANES);
+                    simd.store(next, simd.splat(f32::NEG_INFINITY));
+                }
             }
-            store_row(simd, sums, products);
+        }
+        weighing.done = 0;
+        weighing.places.end += ROWS.div_ceil(2) * TILE_VECTORS;
+    }
+}
+
+/// Adds the values of some keys, each times its weight, to `ROWS` rows of `sums`.
+///
+/// # Safety
+///
+/// As for [`Factors::multiply`]; `ROWS` rows of `sums` must be readable and writable.
+#[inline(always)]
+unsafe fn add_values<S: Simd, const ROWS: usize>(simd: S, weighed: impl Factors, sums: *mut f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut rows = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = load_row(simd, sums.add(index * width::<S>()));
+        }
+        for (index, row) in weighed
+            .multiply(simd, rows, &mut ())
+            .into_iter()
+            .enumerate()
+        {
+            store_row(simd, sums.add(index * width::<S>()), row);
         }
     }
 }

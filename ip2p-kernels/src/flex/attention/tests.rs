@@ -1,18 +1,20 @@
 use burn::tensor::Device;
 
 use super::*;
-use crate::flex::simd::assert_sets_agree;
+use crate::flex::simd::{assert_sets_agree, dispatch_each};
 
 const TOKENS: usize = 151;
 /// Of queries and keys: whole words, and no whole vectors.
 const DIM: usize = 20;
 const VALUE_DIM: usize = 22;
+const SCALE: f64 = 0.2;
 
 /// One head, attended to by each instruction set.
 struct Whole<K, V> {
     queries: Rows<f32>,
     keys: K,
     values: V,
+    causal: bool,
 }
 
 impl<K: Keys, V: Values> Kernel for Whole<K, V> {
@@ -31,8 +33,8 @@ impl<K: Keys, V: Values> Kernel for Whole<K, V> {
             keys: TOKENS,
             dim: DIM,
             value_dim: VALUE_DIM,
-            scale: 0.2,
-            causal: true,
+            scale: SCALE,
+            causal: self.causal,
         };
         let mut room = Room::new(width::<S>(), DIM, VALUE_DIM);
         let step = BLOCKS * width::<S>();
@@ -76,6 +78,7 @@ fn instruction_sets_agree() {
         queries: rows(queries),
         keys: rows(keys),
         values: rows(values),
+        causal: true,
     };
     assert_sets_agree(whole, 2e-5);
 }
@@ -88,6 +91,7 @@ fn instruction_sets_agree_on_keys_and_values_of_bf16() {
         queries: rows(queries),
         keys: rows(&keys),
         values: rows(&values),
+        causal: true,
     };
     // The weights are rounded too, and which way may hang on the last bit of a sum.
     assert_sets_agree(whole, 2e-2);
@@ -103,6 +107,78 @@ fn instruction_sets_agree_on_keys_of_bytes() {
         queries: rows(queries),
         keys: keys.head(0, 0),
         values: rows(&values),
+        causal: true,
     };
     assert_sets_agree(whole, 2e-2);
+}
+
+/// Attention by its formula, in `f64`.
+#[expect(clippy::cast_possible_truncation, reason = "rounded to f32")]
+fn formula(queries: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
+    let mut output = Vec::new();
+    for query in queries.chunks_exact(DIM) {
+        let scores = keys.chunks_exact(DIM).map(|key| {
+            let products = query
+                .iter()
+                .zip(key)
+                .map(|(&q, &k)| f64::from(q) * f64::from(k));
+            SCALE * products.sum::<f64>()
+        });
+        let scores: Vec<f64> = scores.collect();
+        let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores
+            .iter()
+            .map(|score| (score - greatest).exp())
+            .collect();
+        let total: f64 = weights.iter().sum();
+        output.extend((0..VALUE_DIM).map(|at| {
+            let rows = values.chunks_exact(VALUE_DIM).zip(&weights);
+            let sum: f64 = rows.map(|(row, weight)| weight * f64::from(row[at])).sum();
+            (sum / total) as f32
+        }));
+    }
+    output
+}
+
+#[test]
+fn scores_that_grow_from_keys_to_keys_by_any_factor_are_taken_in() {
+    // By how much scores grow: within what weights are told from, over it, and over what 2 to the power of is finite.
+    for growth in [1.0_f32, 4.0, 40.0, 4000.0] {
+        let [queries, mut keys, values] = numbers();
+        let mut factor = 0.1;
+        for some in keys.chunks_mut(KEYS * DIM) {
+            for number in some {
+                *number *= factor;
+            }
+            factor *= growth;
+        }
+        let short = rounded(&values);
+        let check = |results: Vec<(&str, Vec<f32>)>, values: &[f32], bound: f32| {
+            let expected = formula(&queries, &keys, values);
+            for (set, result) in results {
+                for (number, expected) in result.iter().zip(&expected) {
+                    let difference = (number - expected).abs();
+                    assert!(
+                        difference < bound,
+                        "{set}, by {growth}: {number}, not {expected}"
+                    );
+                }
+            }
+        };
+        let results = dispatch_each(|| Whole {
+            queries: rows(&queries),
+            keys: rows(&keys),
+            values: rows(&values),
+            causal: false,
+        });
+        check(results, &values, 1e-3);
+        let results = dispatch_each(|| Whole {
+            queries: rows(&queries),
+            keys: rows(&keys),
+            values: rows(&short),
+            causal: false,
+        });
+        let short: Vec<f32> = short.into_iter().map(bf16::to_f32).collect();
+        check(results, &short, 1e-2);
+    }
 }

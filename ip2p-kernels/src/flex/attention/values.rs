@@ -3,13 +3,17 @@
 use burn::tensor::bf16;
 
 use super::Rows;
-use crate::flex::simd::{self, Simd, TILE_VECTORS};
+use crate::flex::simd::{self, PAIR_ONE, Simd, TILE_VECTORS};
 use crate::flex::tile::{
-    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, store_row, width, zip_rows,
+    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width, zip_rows,
 };
 
 /// The values of a head.
 pub(super) trait Values: Copy + Send + Sync {
+    /// By how much a score is more whose weight is twice as much.
+    const OCTAVE: f32;
+    /// The score whose weight is 1.
+    const EQUAL: f32;
     /// Both factors of a product.
     type Factors: Factors;
     /// The memory that a task needs for factors.
@@ -32,22 +36,22 @@ pub(super) trait Values: Copy + Send + Sync {
         room: &mut Self::Room,
     );
 
-    /// Turns the scores of keys, a row each, into weights: 2 to the power of what each is above `base`, whose sums are added to `totals`.
+    /// Makes the weights of two keys of a vector of their scores each: that of [`Self::EQUAL`] is 1, and [`Self::OCTAVE`] more is twice as
+    /// much. Places count vectors, a tile's width for every two keys.
     ///
-    /// # Panics
+    /// # Safety
     ///
-    /// If there are fewer scores than those of an even number of keys.
-    fn weigh<S: Simd>(
-        simd: S,
-        scores: &mut [f32],
-        keys: usize,
-        base: [S::Vector; TILE_VECTORS],
-        totals: &mut [S::Vector; TILE_VECTORS],
-        room: &mut Self::Room,
-    );
+    /// The room must have such a place.
+    unsafe fn weigh<S: Simd>(simd: S, scores: [S::Vector; 2], place: usize, room: &mut Self::Room);
 
-    /// The factors of the sums of values: values, a row a number of theirs, and weights, a row a key, that [`Self::weigh`] has made of
-    /// `scores`.
+    /// The sums of the weights of keys from the first that was made ready on.
+    ///
+    /// # Safety
+    ///
+    /// The room must be for so many keys.
+    unsafe fn total<S: Simd>(simd: S, keys: usize, room: &Self::Room) -> [S::Vector; TILE_VECTORS];
+
+    /// The factors of the sums of values: values, a row a number of theirs, and weights, a row a key, that [`Self::weigh`] has made.
     ///
     /// # Safety
     ///
@@ -57,53 +61,52 @@ pub(super) trait Values: Copy + Send + Sync {
         first_key: usize,
         keys: usize,
         dim: usize,
-        scores: &[f32],
         room: &Self::Room,
     ) -> Self::Factors;
 }
 
 /// Read where they lie.
 impl Values for Rows<f32> {
+    const OCTAVE: f32 = 1.0;
+    const EQUAL: f32 = 0.0;
     type Factors = Plain;
-    type Room = ();
+    /// The weights, `[keys, width]`.
+    type Room = Scratch;
 
-    fn room(_: usize, _: usize, _: usize) {}
+    fn room(keys: usize, width: usize, _: usize) -> Scratch {
+        Scratch::new(keys * width)
+    }
 
     #[inline(always)]
-    unsafe fn prepare<S: Simd>(self, _: S, _: usize, _: usize, _: usize, (): &mut ()) {}
+    unsafe fn prepare<S: Simd>(self, _: S, _: usize, _: usize, _: usize, _: &mut Scratch) {}
 
     #[inline(always)]
-    fn weigh<S: Simd>(
-        simd: S,
-        scores: &mut [f32],
-        keys: usize,
-        base: [S::Vector; TILE_VECTORS],
-        totals: &mut [S::Vector; TILE_VECTORS],
-        (): &mut (),
-    ) {
-        for row in scores.chunks_exact_mut(width::<S>()).take(keys) {
-            // SAFETY: a row of a tile.
+    unsafe fn weigh<S: Simd>(simd: S, scores: [S::Vector; 2], place: usize, room: &mut Scratch) {
+        let (pair, vector) = (place / TILE_VECTORS, place % TILE_VECTORS);
+        for (row, score) in scores.into_iter().enumerate() {
+            // SAFETY: the caller's.
             unsafe {
-                let mut weights = load_row(simd, row.as_ptr());
-                for index in 0..TILE_VECTORS {
-                    let above = simd.sub(weights[index], base[index]);
-                    weights[index] = simd::exp2(simd, above);
-                    totals[index] = simd.add(totals[index], weights[index]);
-                }
-                store_row(simd, row.as_mut_ptr(), weights);
+                let row = room.as_mut_ptr().add((2 * pair + row) * width::<S>());
+                simd.store(row.add(vector * S::LANES), simd::exp2(simd, score));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn weighed(
-        self,
-        first_key: usize,
-        keys: usize,
-        _: usize,
-        scores: &[f32],
-        (): &(),
-    ) -> Plain {
+    unsafe fn total<S: Simd>(simd: S, keys: usize, room: &Scratch) -> [S::Vector; TILE_VECTORS] {
+        let mut totals = [simd.splat(0.0); TILE_VECTORS];
+        for key in 0..keys {
+            // SAFETY: the caller's.
+            let weights = unsafe { load_row(simd, room.as_ptr().add(key * width::<S>())) };
+            for (total, weight) in totals.iter_mut().zip(weights) {
+                *total = simd.add(*total, weight);
+            }
+        }
+        totals
+    }
+
+    #[inline(always)]
+    unsafe fn weighed(self, first_key: usize, keys: usize, _: usize, room: &Scratch) -> Plain {
         Plain {
             left: Left {
                 // SAFETY: the caller's.
@@ -111,7 +114,7 @@ impl Values for Rows<f32> {
                 row_stride: 1,
                 term_stride: self.stride,
             },
-            right: scores.as_ptr(),
+            right: room.as_ptr(),
             terms: keys,
         }
     }
@@ -127,6 +130,8 @@ pub(super) struct PairRoom {
 
 /// Values and weights are paired.
 impl Values for Rows<bf16> {
+    const OCTAVE: f32 = 128.0;
+    const EQUAL: f32 = PAIR_ONE;
     type Factors = Paired;
     type Room = PairRoom;
 
@@ -165,44 +170,51 @@ impl Values for Rows<bf16> {
     }
 
     #[inline(always)]
-    fn weigh<S: Simd>(
+    unsafe fn weigh<S: Simd>(
         simd: S,
-        scores: &mut [f32],
-        keys: usize,
-        base: [S::Vector; TILE_VECTORS],
-        totals: &mut [S::Vector; TILE_VECTORS],
+        [first, second]: [S::Vector; 2],
+        place: usize,
         room: &mut PairRoom,
     ) {
-        let width = width::<S>();
-        if keys % 2 == 1 {
-            scores[keys * width..][..width].fill(f32::NEG_INFINITY);
-        }
-        let pairs = scores.chunks_exact(2 * width).take(keys.div_ceil(2));
-        for (rows, target) in pairs.zip(room.weights.chunks_exact_mut(width)) {
-            // SAFETY: rows of a tile.
-            unsafe {
-                let first = load_row(simd, rows.as_ptr());
-                let second = load_row(simd, rows[width..].as_ptr());
-                for index in 0..TILE_VECTORS {
-                    let first = simd::exp2_short(simd, simd.sub(first[index], base[index]));
-                    let second = simd::exp2_short(simd, simd.sub(second[index], base[index]));
-                    totals[index] = simd.add(totals[index], simd.add(first, second));
-                    let target = target.as_mut_ptr().add(index * S::LANES);
-                    simd.store_words(target, simd.pair(first, second));
-                }
-            }
+        // SAFETY: the caller's.
+        unsafe {
+            let target = room.weights.as_mut_ptr().add(place * S::LANES);
+            simd.store_words(target, simd.exp2_pair(first, second));
         }
     }
 
+    /// Of weights as the values meet them, so that what rounding adds to a weight is in the total too.
     #[inline(always)]
-    unsafe fn weighed(
-        self,
-        _: usize,
-        keys: usize,
-        dim: usize,
-        _: &[f32],
-        room: &PairRoom,
-    ) -> Paired {
+    unsafe fn total<S: Simd>(simd: S, keys: usize, room: &PairRoom) -> [S::Vector; TILE_VECTORS] {
+        /// So many sums go on while one waits for its last product.
+        const CHAINS: usize = 4;
+        let one = u32::from(bf16::ONE.to_bits());
+        let ones = simd.splat_word(one | one << 16);
+        let pairs = keys.div_ceil(2);
+        let mut chains = [[simd.splat(0.0); TILE_VECTORS]; CHAINS];
+        for first in (0..pairs).step_by(CHAINS) {
+            for (chain, totals) in chains.iter_mut().enumerate().take(pairs - first) {
+                let weights = (first + chain) * width::<S>();
+                for (index, total) in totals.iter_mut().enumerate() {
+                    // SAFETY: the caller's.
+                    let weights = unsafe {
+                        simd.load_words(room.weights.as_ptr().add(weights + index * S::LANES))
+                    };
+                    *total = simd.dot(weights, ones, *total);
+                }
+            }
+        }
+        let [mut totals, others @ ..] = chains;
+        for other in others {
+            for (total, other) in totals.iter_mut().zip(other) {
+                *total = simd.add(*total, other);
+            }
+        }
+        totals
+    }
+
+    #[inline(always)]
+    unsafe fn weighed(self, _: usize, keys: usize, dim: usize, room: &PairRoom) -> Paired {
         Paired {
             left: LeftPairs {
                 start: room.values.as_ptr().cast(),

@@ -189,7 +189,8 @@ unsafe fn add_product<S: Simd, const ROWS: usize>(
     part.prefetch::<S, ROWS>(simd, panel, channel);
     // SAFETY: the caller's.
     unsafe {
-        let products = factors.multiply::<S, ROWS>(simd);
+        let zeros = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        let products = factors.multiply(simd, zeros, &mut ());
         part.add(simd, panel, channel, first, products);
     }
 }

@@ -215,7 +215,7 @@ unsafe fn add_picture<S: Simd, const ROWS: usize>(
                 term_stride: 1,
             };
             let right = tile.packed.row::<S>(geometry, tile.position, y);
-            totals = multiply(simd, left, right, row, totals);
+            totals = multiply(simd, left, right, row, totals, &mut ());
         }
         for (index, total) in totals.into_iter().enumerate() {
             store_row(simd, sums.add(index * width::<S>()), total);

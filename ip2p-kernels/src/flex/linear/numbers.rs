@@ -4,7 +4,7 @@ use burn::tensor::bf16;
 
 use crate::flex::quantized::{scale, sum_of_bytes};
 use crate::flex::simd::{Simd, lanes, to_byte};
-use crate::flex::tile::{LeftPairs, add_words, multiply_pairs, width};
+use crate::flex::tile::{Beside, LeftPairs, add_words, for_terms, multiply_pairs, width};
 
 /// What the weights of a linear layer are, and what its input is rounded to.
 pub(in crate::flex) trait Numbers: Copy + Send + Sync + 'static {
@@ -34,7 +34,7 @@ pub(in crate::flex) trait Numbers: Copy + Send + Sync + 'static {
     /// They must be readable.
     unsafe fn vector<S: Simd>(simd: S, source: *const Self, stride: usize) -> S::Words;
 
-    /// The products of rounded rows with words of a tile's width, summed up.
+    /// The products of rounded rows with words of a tile's width, summed up, and the work beside them.
     ///
     /// # Safety
     ///
@@ -46,6 +46,7 @@ pub(in crate::flex) trait Numbers: Copy + Send + Sync + 'static {
         stride: usize,
         rows: *const Self::Row,
         words: usize,
+        beside: &mut impl Beside,
     ) -> [[S::Vector; VECTORS]; ROWS];
 
     /// The products, in the units of the output, added to `before`; `scales` are those of the columns, if they have any.
@@ -114,14 +115,16 @@ impl Numbers for bf16 {
         stride: usize,
         _: *const (),
         words: usize,
+        beside: &mut impl Beside,
     ) -> [[S::Vector; VECTORS]; ROWS] {
         let left = LeftPairs {
             start: left.cast(),
             row_stride: 2 * stride,
             term_stride: 2,
         };
+        let zeros = [[simd.splat(0.0); VECTORS]; ROWS];
         // SAFETY: the caller's.
-        unsafe { multiply_pairs(simd, left, right, width::<S>(), words) }
+        unsafe { multiply_pairs(simd, left, right, width::<S>(), words, zeros, beside) }
     }
 
     #[inline(always)]
@@ -218,6 +221,7 @@ impl Numbers for i8 {
         stride: usize,
         rows: *const ByteRow,
         words: usize,
+        beside: &mut impl Beside,
     ) -> [[S::Vector; VECTORS]; ROWS] {
         let mut sums = [[simd.splat_word(0); VECTORS]; ROWS];
         for (row, sums) in sums.iter_mut().enumerate() {
@@ -225,16 +229,22 @@ impl Numbers for i8 {
             let begin = unsafe { (*rows.add(row)).begin };
             *sums = [simd.splat_word(begin.cast_unsigned()); VECTORS];
         }
-        for word in 0..words {
-            let mut rows = [left; ROWS];
-            // SAFETY: the caller's.
-            unsafe {
-                for (row, word_of) in rows.iter_mut().enumerate() {
-                    *word_of = left.add(row * stride + word);
+        for_terms(
+            simd,
+            words,
+            beside,
+            #[inline(always)]
+            |word| {
+                let mut rows = [left; ROWS];
+                // SAFETY: the caller's.
+                unsafe {
+                    for (row, word_of) in rows.iter_mut().enumerate() {
+                        *word_of = left.add(row * stride + word);
+                    }
+                    add_words(simd, rows, right.add(word * width::<S>()), &mut sums);
                 }
-                add_words(simd, rows, right.add(word * width::<S>()), &mut sums);
-            }
-        }
+            },
+        );
         let mut products = [[simd.splat(0.0); VECTORS]; ROWS];
         for (products, sums) in products.iter_mut().zip(sums) {
             for (product, sum) in products.iter_mut().zip(sums) {

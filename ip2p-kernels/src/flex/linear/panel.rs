@@ -190,6 +190,7 @@ impl<N: Numbers> Factors<'_, N> {
                 left.stride,
                 of.as_ptr(),
                 panel.words,
+                &mut (),
             );
             for (index, products) in products.into_iter().enumerate() {
                 panel.add(simd, (row + index, of[index]), products);

@@ -9,24 +9,27 @@ use std::arch::x86_64::{
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
     _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_div_ps, _mm512_dpbf16_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps, _mm512_min_ps,
-    _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_ps, _mm512_permutexvar_epi16,
-    _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_ternarylogic_epi32, _mm512_xor_si512,
+    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_maskz_permutex2var_epi8, _mm512_max_epi32,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_packus_epi32,
+    _mm512_permutex2var_ps, _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps,
+    _mm512_scalef_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_slli_epi32,
+    _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_sub_epi16, _mm512_sub_ps, _mm512_ternarylogic_epi32, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
 use burn::tensor::bf16;
 
-use self::numbers::{EVEN_AND_ODD, LOW_AND_HIGH, TURNS, first_of, round, second_of};
-use super::Simd;
+use self::numbers::{
+    BYTE_TURNS, EVEN_AND_ODD, LOW_AND_HIGH, SAG, TURNS, first_of, round, second_of,
+};
+use super::{Simd, math};
 
 mod numbers;
 mod thirds;
 
-/// Proof that the CPU has AVX512F, AVX512BW and, with `DOT`, `AVX512_BF16` and `AVX512_VNNI`.
+/// Proof that the CPU has AVX512F, AVX512BW and, with `DOT`, `AVX512_BF16`, `AVX512_VNNI` and `AVX512_VBMI`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wide<const DOT: bool>(());
 
@@ -45,7 +48,8 @@ instructions!(
     "avx512f",
     "avx512bw",
     "avx512bf16",
-    "avx512vnni"
+    "avx512vnni",
+    "avx512vbmi"
 );
 
 impl<const DOT: bool> Simd for Wide<DOT> {
@@ -120,6 +124,8 @@ impl<const DOT: bool> Simd for Wide<DOT> {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
+    const SCALES_FAR: bool = true;
+
     #[inline(always)]
     fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector {
         // SAFETY: the token proves the instructions.
@@ -207,6 +213,26 @@ impl<const DOT: bool> Simd for Wide<DOT> {
             let high = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
             let first = _mm512_srli_epi32::<16>(round(first));
             _mm512_or_si512(first, _mm512_and_si512(round(second), high))
+        }
+    }
+    #[inline(always)]
+    fn exp2_pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
+        /// The low bytes of words of 16 bits.
+        const LOW: u64 = 0x5555_5555_5555_5555;
+        if !DOT {
+            return math::exp2_pair(self, first, second);
+        }
+        // SAFETY: the token proves the instructions; the tables are a vector's, or two.
+        unsafe {
+            // As bits, these numbers are 2 to the power of them but for the mantissa, which is one more than its logarithm.
+            // The greatest is NaN, what is under the least 0, and NaN stays so.
+            let most = _mm512_set1_ps(f32::from(i16::MAX));
+            let [first, second] = [_mm512_min_ps(first, most), _mm512_min_ps(second, most)];
+            let words = _mm512_packus_epi32(_mm512_cvtps_epi32(first), _mm512_cvtps_epi32(second));
+            let [low, high] = transmute::<[u8; 128], [__m512i; 2]>(SAG);
+            let sag = _mm512_maskz_permutex2var_epi8(LOW, low, words, high);
+            let turns = transmute::<[u8; 64], __m512i>(BYTE_TURNS);
+            _mm512_shuffle_epi8(_mm512_sub_epi16(words, sag), turns)
         }
     }
     #[inline(always)]

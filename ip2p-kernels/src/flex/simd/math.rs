@@ -92,9 +92,9 @@ pub(crate) fn gelu<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     simd.mul(x, distribution)
 }
 
-/// 2 to each lane, for exponents of at most 0.
+/// 2 to each lane; of more than 127, at least 2 to the power of 127 or NaN.
 ///
-/// Relative error under 1e-7 down to -126, 0 below -150. Degree 6, fitted to 1.9e-9 relative over ±½ (iteratively reweighted least squares).
+/// Relative error under 1e-7 from -126 to 127, 0 below -150. Degree 6, fitted to 1.9e-9 relative over ±½ (iteratively reweighted least squares).
 #[inline(always)]
 pub(crate) fn exp2<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     const COEFFICIENTS: [f32; 6] = [
@@ -108,11 +108,16 @@ pub(crate) fn exp2<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     exp2_with(simd, x, 1.534_581_2e-4, COEFFICIENTS)
 }
 
-/// As [`exp2`], for results that are rounded to `bf16`: relative error under 8e-5. Degree 3, fitted alike.
+/// As [`Simd::exp2_pair`], for any instruction set: relative error under 8e-5 before rounding. Degree 3, fitted as [`exp2`] is.
 #[inline(always)]
-pub(crate) fn exp2_short<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+pub(super) fn exp2_pair<S: Simd>(simd: S, first: S::Vector, second: S::Vector) -> S::Words {
     const COEFFICIENTS: [f32; 3] = [0.242_611_13, 0.693_261, 0.999_928_07];
-    exp2_with(simd, x, 5.517_167e-2, COEFFICIENTS)
+    let mut powers = [first, second];
+    for power in &mut powers {
+        let x = simd.mul_add(*power, simd.splat(1.0 / 128.0), simd.splat(-127.0));
+        *power = exp2_with(simd, x, 5.517_167e-2, COEFFICIENTS);
+    }
+    simd.pair(powers[0], powers[1])
 }
 
 #[inline(always)]
@@ -123,6 +128,11 @@ fn exp2_with<S: Simd, const DEGREE: usize>(
     coefficients: [f32; DEGREE],
 ) -> S::Vector {
     let x = simd.max(simd.splat(-150.0), x);
+    let x = if S::SCALES_FAR {
+        x
+    } else {
+        simd.min(simd.splat(127.0), x)
+    };
     let exponent = simd.round(x);
     let rest = simd.sub(x, exponent);
     let mut sum = simd.splat(highest);
@@ -134,7 +144,9 @@ fn exp2_with<S: Simd, const DEGREE: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kernel, dispatch_each, map};
+    use burn::tensor::bf16;
+
+    use super::super::{Kernel, MAX_LANES, PAIR_ONE, dispatch_each, map};
     use super::*;
 
     #[derive(Clone, Copy, Debug)]
@@ -220,6 +232,77 @@ mod tests {
         let relative = |x: f64, y: f64| (y / x.exp2() - 1.0).abs() * f64::from(1 << 23);
         for (set, error) in largest_errors(Name::Exp2, [-126.0, 0.0], relative) {
             assert!(error < 2.0, "{set}: {error}");
+        }
+    }
+
+    /// The powers of each of these numbers, and of the number after it.
+    struct PairsOf<'a>(&'a [f32]);
+
+    impl Kernel for PairsOf<'_> {
+        type Output = Vec<[f64; 2]>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let mut powers = Vec::new();
+            for numbers in self.0.windows(S::LANES + 1).step_by(S::LANES) {
+                let mut words = [0; MAX_LANES];
+                // SAFETY: there is one number more than lanes, and `LANES` is at most `MAX_LANES`.
+                unsafe {
+                    let (first, second) = (
+                        simd.load(numbers.as_ptr()),
+                        simd.load(numbers[1..].as_ptr()),
+                    );
+                    simd.store_words(words.as_mut_ptr(), simd.exp2_pair(first, second));
+                }
+                powers.extend(words[..S::LANES].iter().map(|&word: &u32| {
+                    let [a, b, c, d] = word.to_le_bytes();
+                    [[a, b], [c, d]].map(|bytes| bf16::from_le_bytes(bytes).to_f64())
+                }));
+            }
+            powers
+        }
+    }
+
+    #[test]
+    fn powers_of_pairs_are_within_bf16() {
+        let numbers: Vec<f32> = (0..64_001_u16)
+            .map(|index| 128.0 + 0.5 * f32::from(index))
+            .collect();
+        for (set, powers) in dispatch_each(|| PairsOf(&numbers)) {
+            assert_eq!(powers.len(), 64_000, "{set}");
+            for (pair, numbers) in powers.iter().zip(numbers.windows(2)) {
+                for (power, &number) in pair.iter().zip(numbers) {
+                    let exact = f64::from((number - PAIR_ONE) / 128.0).exp2();
+                    let error = (power / exact - 1.0).abs();
+                    assert!(error < 7e-3, "{set}: {power:e} of {number}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_range_of_pairs_is_nothing_or_far_too_much() {
+        let numbers = [
+            f32::NEG_INFINITY,
+            -1e30,
+            -128.0,
+            40_000.0,
+            1e30,
+            f32::INFINITY,
+        ];
+        let nothing = numbers.map(|number| number < 0.0);
+        // As many as a vector has at most, and one more.
+        let numbers: Vec<f32> = numbers.into_iter().cycle().take(MAX_LANES + 1).collect();
+        for (set, powers) in dispatch_each(|| PairsOf(&numbers)) {
+            for (pair, nothing) in powers.iter().zip(nothing.into_iter().cycle()) {
+                let [power, _] = *pair;
+                let right = if nothing {
+                    power.abs() < 1e-38
+                } else {
+                    power.is_nan() || power > 1e38
+                };
+                assert!(right, "{set}: {powers:?}");
+            }
         }
     }
 

@@ -48,7 +48,7 @@ use avx512::{Avx512, Avx512Bf16};
 pub(crate) use each::{assert_sets_agree, dispatch_each};
 #[cfg(feature = "autodiff")]
 pub(crate) use math::silu_slope;
-pub(crate) use math::{exp2, exp2_short, gelu, quick_gelu, silu};
+pub(crate) use math::{exp2, gelu, quick_gelu, silu};
 pub(crate) use slices::{map, sum_of};
 
 use burn::tensor::bf16;
@@ -61,6 +61,9 @@ pub(crate) const MAX_LANES: usize = 16;
 
 /// The fewest.
 pub(crate) const MIN_LANES: usize = if cfg!(target_arch = "aarch64") { 4 } else { 8 };
+
+/// Of what [`Simd::exp2_pair`] makes 1: the bits of 1 in `bf16`.
+pub(crate) const PAIR_ONE: f32 = 127.0 * 128.0;
 
 /// Arithmetic on vectors of `f32`.
 pub(crate) trait Simd: Copy + Sync {
@@ -110,6 +113,9 @@ pub(crate) trait Simd: Copy + Sync {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The nearest whole number.
     fn round(self, a: Self::Vector) -> Self::Vector;
+    /// Whether [`Self::scale`] takes any exponent, and gives infinities and zeros for those out of range.
+    const SCALES_FAR: bool = false;
+
     /// `a · 2^exponent` for a whole `exponent` of -252 to 254, with one rounding more where the result is subnormal.
     fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector;
     /// `below` where `a < 0`, else `otherwise`.
@@ -182,6 +188,12 @@ pub(crate) trait Simd: Copy + Sync {
     unsafe fn store_words(self, target: *mut u32, words: Self::Words);
     /// The two vectors, each number rounded to the nearest `bf16`, as pairs.
     fn pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words;
+    /// 2 to the power of numbers in 128ths, which are [`PAIR_ONE`] more, in `bf16` and as pairs; where a number is greater than
+    /// `bf16` has powers for, at least 2^127 or NaN. Relative error under 0.7 %.
+    #[inline(always)]
+    fn exp2_pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
+        math::exp2_pair(self, first, second)
+    }
     /// The `LANES` `bf16` numbers from `first` on, each with that from `second` on.
     ///
     /// # Safety

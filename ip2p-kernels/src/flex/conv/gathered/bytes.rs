@@ -6,7 +6,9 @@ use super::{Part, add_product};
 use crate::flex::conv::bytes::settle;
 use crate::flex::quantized::sum_of_bytes;
 use crate::flex::simd::{Kernel, Simd, TILE_VECTORS};
-use crate::flex::tile::{Factors, Scratch, add_words, for_tiles, load_row, width};
+use crate::flex::tile::{
+    Beside, Factors, Scratch, add_words, for_terms, for_tiles, load_row, width,
+};
 
 /// How many terms are gathered at a time: 24 KB of a panel with 512-bit vectors, once they are bytes.
 const TERMS: usize = 512;
@@ -50,32 +52,40 @@ impl Factors for InBytes {
     unsafe fn multiply<S: Simd, const ROWS: usize>(
         self,
         simd: S,
+        mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
+        beside: &mut impl Beside,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
-        let mut sums = [[simd.splat_word(0); TILE_VECTORS]; ROWS];
-        let mut products = [[simd.splat(0.0); TILE_VECTORS]; ROWS];
+        let mut products = [[simd.splat_word(0); TILE_VECTORS]; ROWS];
         // SAFETY: the caller's.
         unsafe {
-            for (row, sums) in sums.iter_mut().enumerate() {
+            for (row, products) in products.iter_mut().enumerate() {
                 let begin = (*self.rows.add(row)).begin;
-                *sums = [simd.splat_word(begin.cast_unsigned()); TILE_VECTORS];
+                *products = [simd.splat_word(begin.cast_unsigned()); TILE_VECTORS];
             }
-            for word in 0..self.words {
-                let mut left = [self.left; ROWS];
-                for (row, left) in left.iter_mut().enumerate() {
-                    *left = self.left.add(row * self.stride + word);
-                }
-                add_words(simd, left, self.right.add(word * width::<S>()), &mut sums);
-            }
+            for_terms(
+                simd,
+                self.words,
+                beside,
+                #[inline(always)]
+                |word| {
+                    let mut left = [self.left; ROWS];
+                    for (row, left) in left.iter_mut().enumerate() {
+                        *left = self.left.add(row * self.stride + word);
+                    }
+                    let right = self.right.add(word * width::<S>());
+                    add_words(simd, left, right, &mut products);
+                },
+            );
             let of_pixels = load_row(simd, self.right.add(self.words * width::<S>()).cast());
-            for (row, (products, sums)) in products.iter_mut().zip(sums).enumerate() {
+            for (row, (sums, products)) in sums.iter_mut().zip(products).enumerate() {
                 let scale = simd.splat((*self.rows.add(row)).scale);
-                for (index, (product, sum)) in products.iter_mut().zip(sums).enumerate() {
+                for (index, (sum, product)) in sums.iter_mut().zip(products).enumerate() {
                     let scale = simd.mul(scale, of_pixels[index]);
-                    *product = simd.mul(simd.to_numbers(sum), scale);
+                    *sum = simd.mul_add(simd.to_numbers(product), scale, *sum);
                 }
             }
         }
-        products
+        sums
     }
 }
 

@@ -18,6 +18,41 @@ pub(super) const TURNS: [u16; 32] = {
     turns
 };
 
+/// From four words of 16 bits and from the next four in turns, as the bytes of 16 of them.
+pub(super) const BYTE_TURNS: [u8; 64] = {
+    let mut turns = [0; 64];
+    let mut byte = 0;
+    while byte < 64 {
+        let word = byte % 16 / 2;
+        turns[byte as usize] = (word / 2 + word % 2 * 4) * 2 + byte % 2;
+        byte += 1;
+    }
+    turns
+};
+
+/// By how many 128ths `2^(n / 128)` is less than `1 + n / 128`, to the nearest.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 11"
+)]
+pub(super) const SAG: [u8; 128] = {
+    let mut sag = [0; 128];
+    let mut n = 0;
+    while n < 128 {
+        let exponent = std::f64::consts::LN_2 * n as f64 / 128.0;
+        let (mut power, mut term, mut degree) = (1.0, 1.0, 1);
+        while degree < 20 {
+            term *= exponent / degree as f64;
+            power += term;
+            degree += 1;
+        }
+        sag[n] = (128.0 + n as f64 - 128.0 * power + 0.5) as u8;
+        n += 1;
+    }
+    sag
+};
+
 /// The even places of two vectors in a row, and the odd ones.
 pub(super) const EVEN_AND_ODD: [[u32; 16]; 2] = {
     let mut places = [[0; 16]; 2];
