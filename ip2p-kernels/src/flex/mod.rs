@@ -13,6 +13,7 @@ mod norm;
 #[cfg(feature = "autodiff")]
 mod norm_backward;
 mod quantized;
+mod scratch;
 mod simd;
 mod tasks;
 mod tile;

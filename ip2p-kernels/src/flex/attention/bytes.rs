@@ -11,8 +11,9 @@ use super::Rows;
 use super::keys::Keys;
 use crate::flex::linear::{ByteRow, Numbers};
 use crate::flex::quantized::scales;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use crate::flex::tile::{Beside, Factors, Scratch, load_row, store_row, width};
+use crate::flex::tile::{Beside, Factors, load_row, store_row, width};
 
 /// How many numbers make a word.
 pub(super) const WORD: usize = <i8 as Numbers>::WORD;

@@ -3,8 +3,9 @@
 use burn::tensor::bf16;
 
 use super::Rows;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::Simd;
-use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width};
+use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, load_row, width};
 
 /// The keys of a head.
 pub(super) trait Keys: Copy + Send + Sync {

@@ -5,6 +5,9 @@
 //! are then sums of whole vectors, one lane a query; the weights come out as the packed right factor of the second
 //! product; and keys and values are read where they lie, whatever their strides, with nothing packed but the queries; of
 //! `bf16` the values too, and keys of bytes are rounded beforehand.
+//!
+//! Only of the first keys the greatest score is looked for. Of the others, weights are told from that one as soon as there is a score, between
+//! the products of the keys after; where a total becomes too great, some keys are begun anew from the greatest score that they have.
 
 mod bytes;
 mod keys;
@@ -20,8 +23,9 @@ use self::keys::Keys;
 use self::step::Seen;
 use self::turned::{from_lanes, to_lanes};
 use self::values::Values;
+use super::scratch::Scratch;
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
-use super::tile::{Scratch, widest, width};
+use super::tile::{widest, width};
 use super::{Target, filled, for_tasks, primitive, tensor};
 use crate::plain::{in_f32, to_f32};
 

@@ -3,10 +3,9 @@
 use burn::tensor::bf16;
 
 use super::Rows;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{self, PAIR_ONE, Simd, TILE_VECTORS};
-use crate::flex::tile::{
-    Factors, Left, LeftPairs, Paired, Plain, Scratch, load_row, width, zip_rows,
-};
+use crate::flex::tile::{Factors, Left, LeftPairs, Paired, Plain, load_row, width, zip_rows};
 
 /// The values of a head.
 pub(super) trait Values: Copy + Send + Sync {

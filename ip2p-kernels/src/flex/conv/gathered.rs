@@ -9,8 +9,9 @@ mod pairs;
 use super::Geometry;
 use super::panel::Panel;
 use crate::flex::Target;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, Simd, TILE_VECTORS};
-use crate::flex::tile::{Factors, Left, Plain, Scratch, for_tiles, load_row, store_row, width};
+use crate::flex::tile::{Factors, Left, Plain, for_tiles, load_row, store_row, width};
 
 /// Numbers in a cache line.
 const LINE: usize = 16;

@@ -10,8 +10,9 @@ use super::Geometry;
 use super::cut::{Cut, Rectangle};
 use super::weight::{Rows, Terms, Weight};
 use crate::flex::Target;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS};
-use crate::flex::tile::{Scratch, for_tiles, widest};
+use crate::flex::tile::{for_tiles, widest};
 
 /// How many bytes of the copy are multiplied at a time: with the weights of a tile, within a level-1 cache of 48 KB and
 /// nearly within one of 32 KB.

@@ -10,8 +10,9 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::super::scratch::Scratch;
 use super::super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
-use super::super::tile::{Left, Scratch, for_tiles, load_row, multiply, store_row, width};
+use super::super::tile::{Left, for_tiles, load_row, multiply, store_row, width};
 use super::super::{contiguous, primitive};
 use super::Geometry;
 

@@ -7,8 +7,9 @@ use super::numbers::{Numbers, ONE_PASS};
 use super::panel::{Panel, Rounded};
 use super::{Part, passes};
 use crate::flex::Target;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{self, Kernel, Simd, map};
-use crate::flex::tile::{Scratch, width};
+use crate::flex::tile::width;
 
 /// How many terms of all its rows a task rounds at most: with the values and gates of a tile's width of columns, half of a level-2
 /// cache of 1 MB.

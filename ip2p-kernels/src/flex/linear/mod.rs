@@ -16,8 +16,9 @@ use self::numbers::ONE_PASS;
 pub(super) use self::numbers::{ByteRow, Numbers};
 use self::panel::{Panel, Rounded};
 use super::quantized::Quantized;
+use super::scratch::Scratch;
 use super::simd::{Kernel, Simd, dispatch};
-use super::tile::{Scratch, widest, width};
+use super::tile::{widest, width};
 use super::{Target, contiguous, filled, for_tasks, holds, primitive, tensor, wanted, weights};
 use crate::plain::in_f32;
 

@@ -2,8 +2,9 @@
 
 use super::numbers::Numbers;
 use super::{Product, Target};
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS, lanes};
-use crate::flex::tile::{Scratch, for_tiles, width};
+use crate::flex::tile::{for_tiles, width};
 
 /// Terms of some rows of the input, rounded to what the weights are.
 pub(super) struct Rounded<N: Numbers> {

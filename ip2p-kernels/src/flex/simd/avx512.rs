@@ -57,6 +57,7 @@ impl<const DOT: bool> Simd for Wide<DOT> {
     type Words = __m512i;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
+    const SCALES_FAR: bool = true;
 
     #[inline(always)]
     fn splat(self, number: f32) -> Self::Vector {
@@ -124,8 +125,6 @@ impl<const DOT: bool> Simd for Wide<DOT> {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
     }
-    const SCALES_FAR: bool = true;
-
     #[inline(always)]
     fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector {
         // SAFETY: the token proves the instructions.

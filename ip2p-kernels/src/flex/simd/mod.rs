@@ -76,6 +76,8 @@ pub(crate) trait Simd: Copy + Sync {
     /// How many rows the tile of a matrix product should have: `TILE_ROWS · TILE_VECTORS` sums, a row of factors and one more
     /// vector fill the registers.
     const TILE_ROWS: usize;
+    /// Whether [`Self::scale`] takes any exponent, and gives infinities and zeros for those out of range.
+    const SCALES_FAR: bool = false;
 
     /// The same number in each lane.
     fn splat(self, number: f32) -> Self::Vector;
@@ -113,9 +115,6 @@ pub(crate) trait Simd: Copy + Sync {
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The nearest whole number.
     fn round(self, a: Self::Vector) -> Self::Vector;
-    /// Whether [`Self::scale`] takes any exponent, and gives infinities and zeros for those out of range.
-    const SCALES_FAR: bool = false;
-
     /// `a · 2^exponent` for a whole `exponent` of -252 to 254, with one rounding more where the result is subnormal.
     fn scale(self, a: Self::Vector, exponent: Self::Vector) -> Self::Vector;
     /// `below` where `a < 0`, else `otherwise`.

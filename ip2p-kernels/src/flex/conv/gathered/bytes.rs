@@ -5,10 +5,9 @@
 use super::{Part, add_product};
 use crate::flex::conv::bytes::settle;
 use crate::flex::quantized::sum_of_bytes;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, Simd, TILE_VECTORS};
-use crate::flex::tile::{
-    Beside, Factors, Scratch, add_words, for_terms, for_tiles, load_row, width,
-};
+use crate::flex::tile::{Beside, Factors, add_words, for_terms, for_tiles, load_row, width};
 
 /// How many terms are gathered at a time: 24 KB of a panel with 512-bit vectors, once they are bytes.
 const TERMS: usize = 512;

@@ -6,8 +6,9 @@
 use burn::tensor::bf16;
 
 use super::{Part, add_product};
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, Simd};
-use crate::flex::tile::{Factors, LeftPairs, Paired, Scratch, for_tiles, width};
+use crate::flex::tile::{Factors, LeftPairs, Paired, for_tiles, width};
 
 /// How many terms are gathered at a time: 24 KB of a panel with 512-bit vectors.
 const TERMS: usize = 256;

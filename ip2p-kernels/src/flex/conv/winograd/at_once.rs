@@ -15,8 +15,8 @@ use super::place::Place;
 use super::product::Sizes;
 use super::tiles::{self, Tiles};
 use super::{Filters, GROUP, Geometry};
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
-use crate::flex::tile::Scratch;
 use crate::flex::{Target, for_tasks, wanted};
 
 /// How many output channels a task multiplies at a time: 1.3 MB of kernels of 1280 input channels, which a task reads once.

@@ -11,8 +11,8 @@ use super::product::Sizes;
 use super::tiles::Tiles;
 use super::{GROUP, Geometry};
 use crate::flex::Target;
+use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, MAX_LANES, Simd};
-use crate::flex::tile::Scratch;
 
 /// For how many output channels the products are kept at a time: 400 KB of them for 16 products.
 const CHANNELS: usize = 64;
