@@ -453,24 +453,37 @@ fn quantized_attention_is_that_of_whole_numbers() {
     };
     for (queries, keys) in [(9, 577), (131, 512)] {
         let q = of(queries, 1).swap_dims(1, 2);
-        // The mean of the keys is 0, so that what is rounded are these numbers.
+        // Without what all keys share their mean is 0, so that what is rounded are these numbers.
         let half = of(keys / 2, 2);
         let mut k = vec![half.clone(), -half];
         if keys % 2 == 1 {
             k.push(Tensor::zeros([2, 1, 3, 24], &Device::default()));
         }
         let k = Tensor::cat(k, 1).swap_dims(1, 2);
+        let shared = random([2, 3, 1, 24], 4);
         let v = random([2, keys, 3, 24], 3).swap_dims(1, 2);
         let half = v.clone().cast(FloatDType::BF16);
-        let found = quantized_attention(q.clone(), k.clone(), half, 0.2);
-        let expected = plain::attention(whole(q), whole(k), rounded(v), 0.2, false);
-        // The weights are rounded to `bf16`, as above: a mean of values of -4 to 4 moves by four times as much at the very most.
-        assert_close(
-            "attention",
-            &numbers(found),
-            &numbers(expected),
-            4.0 * 0.0066,
-        );
+        let found = quantized_attention(q.clone(), k.clone() + shared, half, 0.2);
+        let attend = |v| {
+            numbers(plain::attention(
+                whole(q.clone()),
+                whole(k.clone()),
+                v,
+                0.2,
+                false,
+            ))
+        };
+        let v = rounded(v);
+        let (expected, squares) = (attend(v.clone()), attend(v.clone() * v));
+        // Each weight is rounded to `bf16` and up to 0.7 % off, which moves a mean by so much of the deviation from it at most.
+        for ((found, expected), square) in numbers(found).into_iter().zip(expected).zip(squares) {
+            let deviation = (square - expected * expected).max(0.0).sqrt();
+            let difference = (found - expected).abs();
+            assert!(
+                difference <= 0.007 * deviation + 1e-4,
+                "off by {difference:e}, where values deviate by {deviation}"
+            );
+        }
     }
 }
 

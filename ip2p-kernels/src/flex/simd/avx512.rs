@@ -57,7 +57,6 @@ impl<const DOT: bool> Simd for Wide<DOT> {
     type Words = __m512i;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
-    const SCALES_FAR: bool = true;
 
     #[inline(always)]
     fn splat(self, number: f32) -> Self::Vector {

@@ -76,8 +76,6 @@ pub(crate) trait Simd: Copy + Sync {
     /// How many rows the tile of a matrix product should have: `TILE_ROWS · TILE_VECTORS` sums, a row of factors and one more
     /// vector fill the registers.
     const TILE_ROWS: usize;
-    /// Whether [`Self::scale`] takes any exponent, and gives infinities and zeros for those out of range.
-    const SCALES_FAR: bool = false;
 
     /// The same number in each lane.
     fn splat(self, number: f32) -> Self::Vector;
