@@ -4,6 +4,9 @@ use burn::tensor::bf16;
 
 use super::simd::{Kernel, Simd, TILE_VECTORS, dispatch};
 
+/// Bytes of a cache line.
+pub(crate) const LINE: usize = 64;
+
 /// The left factor of a product: numbers at any distance from each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Left<T = f32> {
@@ -329,6 +332,16 @@ pub(crate) unsafe fn load_row<S: Simd>(simd: S, source: *const f32) -> [S::Vecto
         *vector = unsafe { simd.load(source.add(index * S::LANES)) };
     }
     row
+}
+
+/// Fetches the memory that a row of a tile will soon be written to, valid or not: a store that misses the caches holds up those behind it.
+#[inline(always)]
+pub(crate) fn prefetch_row<S: Simd>(simd: S, target: *const f32) {
+    for line in (0..width::<S>()).step_by(LINE / size_of::<f32>()) {
+        simd.prefetch(target.wrapping_add(line));
+    }
+    // Of a row that begins within a line.
+    simd.prefetch(target.wrapping_add(width::<S>() - 1));
 }
 
 /// One row of a tile to memory.

@@ -11,10 +11,9 @@ use super::panel::Panel;
 use crate::flex::Target;
 use crate::flex::scratch::Scratch;
 use crate::flex::simd::{Kernel, Simd, TILE_VECTORS};
-use crate::flex::tile::{Factors, Left, Plain, for_tiles, load_row, store_row, width};
-
-/// Numbers in a cache line.
-const LINE: usize = 16;
+use crate::flex::tile::{
+    Factors, Left, Plain, for_tiles, load_row, prefetch_row, store_row, width,
+};
 
 /// How many terms are gathered at a time.
 const TERMS: usize = 512;
@@ -50,13 +49,10 @@ impl<W> Part<'_, W> {
     /// Fetches the output that products will soon be added to.
     #[inline(always)]
     fn prefetch<S: Simd, const ROWS: usize>(&self, simd: S, panel: &Panel, channel: usize) {
-        let (plane, width) = (self.geometry.plane(), width::<S>());
+        let plane = self.geometry.plane();
         if let Some(target) = panel.whole(simd, self.geometry, self.target, channel) {
             for row in 0..ROWS {
-                for line in (0..width).step_by(LINE) {
-                    simd.prefetch(target.wrapping_add(row * plane + line));
-                }
-                simd.prefetch(target.wrapping_add(row * plane + width - 1));
+                prefetch_row(simd, target.wrapping_add(row * plane));
             }
         }
     }

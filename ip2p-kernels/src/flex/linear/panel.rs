@@ -4,7 +4,7 @@ use super::numbers::Numbers;
 use super::{Product, Target};
 use crate::flex::scratch::Scratch;
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS, lanes};
-use crate::flex::tile::{for_tiles, width};
+use crate::flex::tile::{LINE, for_tiles, prefetch_row, width};
 
 /// Terms of some rows of the input, rounded to what the weights are.
 pub(super) struct Rounded<N: Numbers> {
@@ -43,9 +43,6 @@ impl<N: Numbers> Rounded<N> {
         }
     }
 }
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// A tile's width of columns that the products of some terms are added to.
 pub(super) struct Panel<'a, N> {
@@ -183,6 +180,10 @@ impl<N: Numbers> Factors<'_, N> {
         let Self { panel, left, right } = *self;
         let of = &left.rows[row..][..ROWS];
         let words = left.words[row * left.stride..].as_ptr();
+        for index in 0..ROWS {
+            let target = panel.target.0.wrapping_add((row + index) * panel.stride);
+            prefetch_row(simd, target);
+        }
         // SAFETY: the caller's.
         unsafe {
             let products = N::multiply::<S, ROWS, VECTORS>(
