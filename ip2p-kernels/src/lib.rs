@@ -27,7 +27,9 @@ pub mod plain;
 pub use activation::{geglu, gelu, quick_gelu, silu};
 pub use attention::{attention, quantized_attention};
 pub use conv::{conv2d, upsample_conv2d};
-pub use linear::{linear, linear_geglu, pointwise, quantize, quantize_pointwise};
+pub use linear::{
+    linear, linear_geglu, linear_turned, pointwise, pointwise_turned, quantize, quantize_pointwise,
+};
 pub use memory::HugePages;
 pub use norm::{Activation, group_norm, layer_norm};
 pub use peak::measured_peak;

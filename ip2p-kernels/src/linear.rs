@@ -80,16 +80,70 @@ pub fn pointwise<const D: usize>(
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    assert_eq!(
-        weight.dims()[2..],
-        [1, 1],
-        "pointwise takes kernels of one pixel"
-    );
+    assert_pointwise(&weight);
     #[cfg(feature = "flex")]
     if flex::multiplies_pointwise(&x, &weight, bias.as_ref()) {
         return flex::pointwise(x, &weight, bias);
     }
     linear(x, weight.flatten(1, 3).transpose(), bias)
+}
+
+/// [`linear`] with the last two axes of the output swapped, which the fast body makes without a copy.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, tokens, width_in]`
+/// - `weight`: `[width_in, width_out]`
+/// - `bias`: `[width_out]`
+/// - output: `[batch, width_out, tokens]`, of the type of `x`
+///
+/// # Panics
+///
+/// As [`linear`].
+#[must_use]
+pub fn linear_turned(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if weight.dims()[0] == x.dims()[2]
+        && flex::multiplies(&x, &weight, bias.as_ref())
+        && flex::multiplies_turned(x.dims()[1])
+    {
+        return flex::linear_turned(x, weight, bias);
+    }
+    linear(x, weight, bias).swap_dims(1, 2)
+}
+
+/// [`pointwise`] with the last two axes of the output swapped, which the fast body makes without a copy: from tokens to a picture.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, pixels, width_in]`
+/// - `weight`: `[width_out, width_in, 1, 1]`
+/// - `bias`: `[width_out]`
+/// - output: `[batch, width_out, pixels]`, of the type of `x`
+///
+/// # Panics
+///
+/// As [`pointwise`].
+#[must_use]
+pub fn pointwise_turned(x: Tensor<3>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    assert_pointwise(&weight);
+    #[cfg(feature = "flex")]
+    if flex::multiplies_pointwise(&x, &weight, bias.as_ref()) {
+        return if flex::multiplies_turned(x.dims()[1]) {
+            flex::pointwise_turned(x, &weight, bias)
+        } else {
+            flex::pointwise(x, &weight, bias).swap_dims(1, 2)
+        };
+    }
+    linear_turned(x, weight.flatten(1, 3).transpose(), bias)
+}
+
+fn assert_pointwise(weight: &Tensor<4>) {
+    assert_eq!(
+        weight.dims()[2..],
+        [1, 1],
+        "pointwise takes kernels of one pixel"
+    );
 }
 
 /// Weights in whole numbers of 8 bits, with a scale for each channel of the output, for [`linear`], and for kernels of one pixel or 3x3 in

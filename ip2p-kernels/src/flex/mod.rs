@@ -17,6 +17,7 @@ mod scratch;
 mod simd;
 mod tasks;
 mod tile;
+mod turned;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::{
@@ -29,7 +30,10 @@ pub(crate) use attention::{attention, quantized_attention, quantizes};
 #[cfg(feature = "autodiff")]
 pub(crate) use autodiff::{tracked_conv2d, tracked_group_norm, tracks};
 pub(crate) use conv::{conv2d, upsample_conv2d, upsamples};
-pub(crate) use linear::{linear, linear_geglu, multiplies, multiplies_pointwise, pointwise};
+pub(crate) use linear::{
+    linear, linear_geglu, linear_turned, multiplies, multiplies_pointwise, multiplies_turned,
+    pointwise, pointwise_turned,
+};
 pub(crate) use norm::{group_norm, layer_norm};
 pub(crate) use quantized::{quantize, quantize_turned};
 use tasks::{for_rows, for_tasks, wanted};
@@ -77,7 +81,7 @@ fn contiguous(x: FlexTensor) -> FlexTensor {
     }
 }
 
-/// Whether the memory of a tensor of `f32` holds each element once, in any order of axes, and nothing else.
+/// Whether the memory of a tensor holds each element once, in any order of axes, and nothing else.
 fn fills_memory(x: &FlexTensor) -> bool {
     let layout = x.layout();
     let mut axes: Vec<(isize, usize)> = layout
@@ -96,7 +100,7 @@ fn fills_memory(x: &FlexTensor) -> bool {
     });
     dense
         && layout.start_offset() == 0
-        && x.bytes().len() == layout.num_elements() * size_of::<f32>()
+        && x.bytes().len() == layout.num_elements() * x.dtype().size()
 }
 
 /// Memory that several threads write to, each its own part.

@@ -6,8 +6,8 @@ use burn::tensor::quantization::{QuantScheme, QuantStore, ScaleDtype};
 use burn::tensor::{DType, Device, FloatDType, Tensor, module};
 use ip2p_kernels::{
     Activation, attention, conv2d, geglu, gelu, group_norm, layer_norm, linear, linear_geglu,
-    plain, pointwise, quantize, quantize_pointwise, quantized_attention, quick_gelu, silu,
-    upsample_conv2d,
+    linear_turned, plain, pointwise, pointwise_turned, quantize, quantize_pointwise,
+    quantized_attention, quick_gelu, silu, upsample_conv2d,
 };
 use proptest::prelude::*;
 
@@ -326,6 +326,38 @@ fn convolutions_of_whole_numbers_are_those_of_their_numbers() {
             let found = upsample_conv2d(x.clone(), weight, Some(bias.clone()));
             let expected = upsample_conv2d(x, exact, Some(bias));
             assert_near("upsample_conv2d", &numbers(found), &numbers(expected), 0.02);
+        }
+    }
+}
+
+#[test]
+fn an_input_or_output_with_swapped_axes_is_moved_and_no_more() {
+    // Whole vectors of tokens and not, one picture and several.
+    for (batch, tokens) in [(2, 48), (1, 400), (2, 30)] {
+        let [x, matrix] = [random([batch, tokens, 64], 1), random([1, 64, 40], 2)];
+        let bias: Tensor<1> = random([1, 1, 40], 3).reshape([40]);
+        let picture = (x.clone().swap_dims(1, 2)).reshape([batch, 64 * tokens]); // in its own memory
+        let swapped = (picture.reshape([batch, 64, tokens])).swap_dims(1, 2);
+        let kernels: Tensor<4> = (matrix.clone().swap_dims(1, 2)).reshape([40, 64, 1, 1]);
+        let narrow = matrix.squeeze_dim::<2>(0).cast(FloatDType::BF16);
+        for weight in [narrow.clone(), quantize(narrow.dequantize())] {
+            let expected = linear(x.clone(), weight.clone(), Some(bias.clone()));
+            let found = linear(swapped.clone(), weight.clone(), Some(bias.clone()));
+            assert_eq!(numbers(found), numbers(expected.clone()));
+            let found = linear_turned(x.clone(), weight, Some(bias.clone()));
+            assert_eq!(found.dims(), [batch, 40, tokens]);
+            assert_eq!(numbers(found), numbers(expected.swap_dims(1, 2)));
+        }
+        let kernels = [
+            kernels.clone().cast(FloatDType::BF16),
+            quantize_pointwise(kernels),
+        ];
+        for weight in kernels {
+            let expected = pointwise(x.clone(), weight.clone(), Some(bias.clone()));
+            let found = pointwise(swapped.clone(), weight.clone(), Some(bias.clone()));
+            assert_eq!(numbers(found), numbers(expected.clone()));
+            let found = pointwise_turned(x.clone(), weight, Some(bias.clone()));
+            assert_eq!(numbers(found), numbers(expected.swap_dims(1, 2)));
         }
     }
 }

@@ -15,6 +15,12 @@ pub(crate) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> 
     ip2p_kernels::linear(x, layer.weight.val(), bias)
 }
 
+/// As [`linear`], with the last two axes of the output swapped.
+pub(crate) fn linear_turned(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let bias = layer.bias.as_ref().map(Param::val);
+    ip2p_kernels::linear_turned(x, layer.weight.val(), bias)
+}
+
 /// Applies a linear layer and gates the first half of its output by the GELU of the second.
 pub(crate) fn linear_geglu(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     let bias = layer.bias.as_ref().map(Param::val);

@@ -81,7 +81,12 @@ impl Projection {
                 None => x,
             }
         } else {
-            self.project(tokens).swap_dims(1, 2)
+            match self {
+                Self::Linear(linear) => ops::linear_turned(linear, tokens),
+                Self::Conv(conv) => {
+                    ip2p_kernels::pointwise_turned(tokens, conv.weight.val(), self.bias())
+                }
+            }
         }; // [batch, out, height * width]
         let [batch, channels, _] = x.dims();
         x.reshape([batch, channels, height, width])

@@ -12,7 +12,6 @@
 mod bytes;
 mod keys;
 mod step;
-mod turned;
 mod values;
 
 use burn::backend::flex::{FlexTensor, Layout};
@@ -21,11 +20,11 @@ use burn::tensor::{DType, Shape, Tensor, bf16};
 use self::bytes::{RoundedKeys, WORD};
 use self::keys::Keys;
 use self::step::Seen;
-use self::turned::{from_lanes, to_lanes};
 use self::values::Values;
 use super::scratch::Scratch;
 use super::simd::{Kernel, MAX_LANES, Simd, TILE_VECTORS, dispatch};
 use super::tile::{widest, width};
+use super::turned::{from_lanes, to_lanes};
 use super::{Target, filled, for_tasks, primitive, tensor};
 use crate::plain::{in_f32, to_f32};
 

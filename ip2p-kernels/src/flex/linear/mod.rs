@@ -7,6 +7,8 @@
 mod gated;
 mod numbers;
 mod panel;
+mod rows;
+mod turned;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{DType, Shape, Tensor, bf16};
@@ -15,11 +17,15 @@ use self::gated::Gated;
 use self::numbers::ONE_PASS;
 pub(super) use self::numbers::{ByteRow, Numbers};
 use self::panel::{Panel, Rounded};
+use self::rows::rows;
+use self::turned::Turned;
 use super::quantized::Quantized;
 use super::scratch::Scratch;
-use super::simd::{Kernel, Simd, dispatch};
+use super::simd::{Kernel, MAX_LANES, Simd, dispatch};
 use super::tile::{widest, width};
-use super::{Target, contiguous, filled, for_tasks, holds, primitive, tensor, wanted, weights};
+use super::{
+    Target, contiguous, filled, fills_memory, for_tasks, holds, primitive, tensor, wanted, weights,
+};
 use crate::plain::in_f32;
 
 /// The most rows of a task: as many words of them take 240 KB.
@@ -46,12 +52,22 @@ pub(crate) fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    output(x, weight, bias, false)
+    output(x, weight, bias, Output::Plain)
 }
 
 /// As [`crate::linear_geglu`], where it [`multiplies`].
 pub(crate) fn linear_geglu(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    output(x, weight, bias, true)
+    output(x, weight, bias, Output::Gated)
+}
+
+/// Whether [`linear_turned`] and [`pointwise_turned`] have a body for an output of so many rows, where [`linear`] and [`pointwise`] have one.
+pub(crate) fn multiplies_turned(rows: usize) -> bool {
+    rows.is_multiple_of(MAX_LANES)
+}
+
+/// As [`crate::linear_turned`], where it [`multiplies`] and [`multiplies_turned`].
+pub(crate) fn linear_turned(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    output(x, weight, bias, Output::Turned)
 }
 
 /// Whether [`pointwise`] has a body for such a layer.
@@ -74,70 +90,148 @@ pub(crate) fn pointwise<const D: usize>(
     weight: &Tensor<4>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    pixels(x, weight, bias, Output::Plain)
+}
+
+/// As [`crate::pointwise_turned`], where it [`multiplies_pointwise`] and [`multiplies_turned`].
+pub(crate) fn pointwise_turned(
+    x: Tensor<3>,
+    weight: &Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<3> {
+    pixels(x, weight, bias, Output::Turned)
+}
+
+/// What becomes of a product.
+#[derive(Clone, Copy)]
+enum Output {
+    /// It is the output.
+    Plain,
+    /// Half of its columns are gated by the others.
+    Gated,
+    /// Its last two axes are swapped.
+    Turned,
+}
+
+fn pixels<const D: usize>(
+    x: Tensor<D>,
+    weight: &Tensor<4>,
+    bias: Option<Tensor<1>>,
+    output: Output,
+) -> Tensor<D> {
     let [columns, terms, ..] = weight.dims();
     let bias = bias.map_or_else(|| vec![0.0; columns], weights);
     let matrix = Quantized::pointwise(weight).expect("the caller has seen that it is one");
-    product(
-        x,
-        matrix.bytes(),
-        &matrix.scales,
-        &bias,
-        [terms, columns],
-        false,
-    )
+    let weight = Weight {
+        numbers: matrix.bytes(),
+        turned: false,
+        scales: &matrix.scales,
+        size: [terms, columns],
+    };
+    product(x, weight, &bias, output)
 }
 
 fn output<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
-    gated: bool,
+    output: Output,
 ) -> Tensor<D> {
     let size = weight.dims();
     let bias = bias.map_or_else(|| vec![0.0; size[1]], weights);
     if let Some(matrix) = Quantized::matrix(&weight) {
-        return product(x, matrix.bytes(), &matrix.scales, &bias, size, gated);
+        let weight = Weight {
+            numbers: matrix.bytes(),
+            turned: false,
+            scales: &matrix.scales,
+            size,
+        };
+        return product(x, weight, &bias, output);
     }
-    let weight = contiguous(primitive(weight));
-    product(x, weight.storage::<bf16>(), &[], &bias, size, gated)
+    let weight = primitive(weight);
+    let turned = is_turned(&weight);
+    let weight = if turned { weight } else { contiguous(weight) };
+    let weight = Weight {
+        numbers: weight.storage::<bf16>(),
+        turned,
+        scales: &[],
+        size,
+    };
+    product(x, weight, &bias, output)
+}
+
+/// Whether the last two axes of up to three are swapped in memory that they fill.
+fn is_turned(x: &FlexTensor) -> bool {
+    let layout = x.layout();
+    let [.., rows, _] = layout.shape()[..] else {
+        return false;
+    };
+    layout.num_dims() <= 3
+        && layout.strides().ends_with(&[1, rows.cast_signed()])
+        && fills_memory(x)
+}
+
+/// The weights of a product.
+#[derive(Clone, Copy)]
+struct Weight<'a, N> {
+    numbers: &'a [N],
+    /// Whether the terms of a column lie side by side, not those of a row: of numbers of `bf16`.
+    turned: bool,
+    /// What 1 stands for in each column of weights that are whole numbers.
+    scales: &'a [f32],
+    /// Terms and columns.
+    size: [usize; 2],
 }
 
 fn product<N: Numbers, const D: usize>(
     x: Tensor<D>,
-    weight: &[N],
-    scales: &[f32],
+    weight: Weight<'_, N>,
     bias: &[f32],
-    [terms, columns]: [usize; 2],
-    gated: bool,
+    output: Output,
 ) -> Tensor<D> {
     in_f32(x, |x| {
+        let [terms, columns] = weight.size;
         let mut shape = x.dims();
-        shape[D - 1] = if gated { columns / 2 } else { columns };
-        let x = contiguous(primitive(x));
+        shape[D - 1] = columns;
+        let piece = shape[D - 2];
+        let x = primitive(x);
+        let turned = piece.is_multiple_of(MAX_LANES) && is_turned(&x);
+        let x = if turned { x } else { contiguous(x) };
         let product = Product {
             input: x.storage::<f32>(),
+            piece: turned.then_some(piece),
             weight,
-            scales,
             bias,
             rows: shape[..D - 1].iter().product(),
             terms,
             columns,
         };
-        tensor(if gated {
-            let rows = gated::rows(terms);
-            product.in_parts(shape, rows, |part| dispatch(Gated(part)))
-        } else {
-            product.in_parts(shape, ROWS, |part| dispatch(Plain(part)))
+        tensor(match output {
+            Output::Plain => {
+                let run = |part: Part<'_, N>| dispatch(Plain(part));
+                product.in_parts(shape, columns, ROWS, run)
+            }
+            Output::Gated => {
+                let run = |part: Part<'_, N>| dispatch(Gated(part));
+                shape[D - 1] = columns / 2;
+                product.in_parts(shape, columns / 2, rows(terms), run)
+            }
+            Output::Turned => {
+                let run = |part: Part<'_, N>| dispatch(Turned { part, piece });
+                shape.swap(D - 2, D - 1);
+                product.in_parts(shape, columns, rows(terms), run)
+            }
         })
     })
 }
 
 /// The factors, `[rows, terms] · [terms, columns]`.
+#[derive(Clone, Copy)]
 struct Product<'a, N> {
     input: &'a [f32],
-    weight: &'a [N],
-    /// What 1 stands for in each column of weights that are whole numbers.
-    scales: &'a [f32],
+    /// Of an input whose last two axes are swapped in memory, how many rows lie beside each other: whole vectors.
+    piece: Option<usize>,
+    weight: Weight<'a, N>,
     bias: &'a [f32],
     rows: usize,
     terms: usize,
@@ -159,10 +253,11 @@ impl<N: Numbers> Product<'_, N> {
     fn in_parts<const D: usize>(
         &self,
         shape: [usize; D],
+        all_columns: usize,
         most_rows: usize,
         fill: impl Fn(Part<'_, N>) + Sync,
     ) -> FlexTensor {
-        let (all_columns, step) = (shape[D - 1], widest());
+        let step = widest();
         let blocks = self.rows.div_ceil(most_rows);
         let splits = wanted()
             .div_ceil(blocks.max(1))

@@ -5,11 +5,14 @@ use super::{Product, Target};
 use crate::flex::scratch::Scratch;
 use crate::flex::simd::{MAX_LANES, Simd, TILE_VECTORS, lanes};
 use crate::flex::tile::{LINE, for_tiles, prefetch_row, width};
+use crate::flex::turned::{from_lanes, transpose};
 
 /// Terms of some rows of the input, rounded to what the weights are.
 pub(super) struct Rounded<N: Numbers> {
     words: Scratch<u32>,
     rows: Vec<N::Row>,
+    /// Some rows of an input whose axes are swapped, before they are rounded.
+    turned: Vec<f32>,
     /// From a row to the next.
     stride: usize,
 }
@@ -22,8 +25,14 @@ impl<N: Numbers> Rounded<N> {
         Self {
             words: Scratch::new(rows * stride),
             rows: vec![N::Row::default(); rows],
+            turned: Vec::new(),
             stride,
         }
+    }
+
+    /// How many rows.
+    pub(super) fn count(&self) -> usize {
+        self.rows.len()
     }
 
     /// Rounds the terms of `words` words from `first_term` on of the rows from `first_row` on.
@@ -35,11 +44,45 @@ impl<N: Numbers> Rounded<N> {
         first_row: usize,
         [first_term, words]: [usize; 2],
     ) {
+        if let Some(piece) = product.piece {
+            return self.fill_turned(simd, product, (first_row, piece), [first_term, words]);
+        }
         let rows = product.input[first_row * product.terms..].chunks(product.terms);
         let targets = self.words.chunks_exact_mut(self.stride);
         for ((row, target), of) in rows.zip(targets).zip(&mut self.rows) {
             let row = &row[first_term..][..N::WORD * words];
             *of = N::round(simd, row, &mut target[..words]);
+        }
+    }
+
+    /// As [`Self::fill`], of an input that has the terms of so many rows in each of its pieces, and a row's beside its neighbours'.
+    #[inline(always)]
+    fn fill_turned<S: Simd>(
+        &mut self,
+        simd: S,
+        product: &Product<'_, N>,
+        (first_row, piece): (usize, usize),
+        [first_term, words]: [usize; 2],
+    ) {
+        let terms = N::WORD * words;
+        self.turned.resize(S::LANES * terms, 0.0);
+        let targets = self.words.chunks_exact_mut(self.stride);
+        let mut targets = targets.zip(&mut self.rows);
+        for row in (first_row..first_row + targets.len()).step_by(S::LANES) {
+            let first = (row / piece * product.terms + first_term) * piece + row % piece;
+            let source = &product.input[first..];
+            assert!(source.len() >= (terms - 1) * piece + S::LANES);
+            let rows = (self.turned.as_mut_ptr(), terms);
+            // SAFETY: as asserted, and there is room for as many rows.
+            unsafe {
+                let one = simd.splat(1.0);
+                from_lanes(simd, (source.as_ptr(), piece), (S::LANES, terms), one, rows);
+            }
+            for row in self.turned.chunks_exact(terms) {
+                if let Some((target, of)) = targets.next() {
+                    *of = N::round(simd, row, &mut target[..words]);
+                }
+            }
         }
     }
 }
@@ -64,10 +107,13 @@ impl<N: Numbers> Panel<'_, N> {
     /// Fetches the part of the next weights that falls to `count` rows of `rows`, from `row` on: to make words of them then waits for nothing.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, simd: S, row: usize, count: usize, rows: usize) {
+        if self.product.weight.turned {
+            return;
+        }
         let [term, column] = self.next;
         let columns = self.product.columns;
         let terms = N::WORD * self.words;
-        let start = self.product.weight.as_ptr();
+        let start = self.product.weight.numbers.as_ptr();
         for at in terms * row / rows..terms * (row + count) / rows {
             let weights = start.wrapping_add((term + at) * columns + column);
             for line in (0..width::<S>()).step_by(LINE / size_of::<N>()) {
@@ -80,7 +126,10 @@ impl<N: Numbers> Panel<'_, N> {
     #[inline(always)]
     pub(super) fn join<S: Simd>(&self, simd: S, target: &mut [u32]) {
         let product = self.product;
-        let weight = &product.weight[self.first_term * product.columns + self.column..];
+        if product.weight.turned {
+            return self.join_turned(simd, target);
+        }
+        let weight = &product.weight.numbers[self.first_term * product.columns + self.column..];
         let terms = N::WORD * self.words;
         assert!(weight.len() >= (terms - 1) * product.columns + self.columns);
         assert!(target.len() >= self.words * width::<S>());
@@ -96,6 +145,33 @@ impl<N: Numbers> Panel<'_, N> {
                 }
                 for at in whole..self.columns {
                     *target.add(at) = N::word(first.add(at), product.columns);
+                }
+            }
+        }
+    }
+
+    /// As [`Self::join`], of weights that have the terms of a column side by side, as the words have them.
+    #[inline(always)]
+    fn join_turned<S: Simd>(&self, simd: S, target: &mut [u32]) {
+        let terms = self.product.terms;
+        let weight = &self.product.weight.numbers[self.column * terms + self.first_term..];
+        assert!(weight.len() >= (self.columns - 1) * terms + N::WORD * self.words);
+        assert!(target.len() >= self.words * width::<S>());
+        for at in (0..self.columns).step_by(S::LANES) {
+            for word in (0..self.words).step_by(S::LANES) {
+                let words = S::LANES.min(self.words - word);
+                let mut vectors = [simd.splat(0.0); MAX_LANES];
+                let columns = S::LANES.min(self.columns - at);
+                for (index, vector) in vectors.iter_mut().enumerate().take(columns) {
+                    let column = weight[(at + index) * terms + N::WORD * word..].as_ptr();
+                    // SAFETY: so many words of the column; moved as they are, whatever number their bits would be.
+                    *vector = unsafe { simd.load_where(column.cast(), lanes::<S>(words)) };
+                }
+                transpose(simd, &mut vectors);
+                for (index, vector) in vectors.into_iter().enumerate().take(words) {
+                    let target = &mut target[(word + index) * width::<S>() + at..][..S::LANES];
+                    // SAFETY: a vector of words.
+                    unsafe { simd.store(target.as_mut_ptr().cast(), vector) };
                 }
             }
         }
@@ -140,7 +216,7 @@ impl<N: Numbers> Panel<'_, N> {
         } else {
             target.cast_const()
         };
-        let scales = (self.product.scales.as_ptr()).wrapping_add(self.column);
+        let scales = (self.product.weight.scales.as_ptr()).wrapping_add(self.column);
         for (index, products) in products.into_iter().enumerate() {
             let at = index * S::LANES;
             let count = S::LANES.min(self.columns - at);

@@ -35,7 +35,7 @@ impl<N: Numbers> Kernel for WholeGated<'_, N> {
             let (values, gates) = row.split_at(columns);
             for (value, gate) in values.iter().zip(gates) {
                 let gate = simd::gelu(simd, simd.splat(*gate));
-                let mut lanes = [0.0; simd::MAX_LANES];
+                let mut lanes = [0.0; MAX_LANES];
                 // SAFETY: `LANES` is at most `MAX_LANES`.
                 unsafe { simd.store(lanes.as_mut_ptr(), gate) };
                 expected.push(value * lanes[0]);
@@ -85,12 +85,103 @@ impl<N> Factors<N> {
         let [rows, terms, columns] = self.size;
         Product {
             input: &self.input,
-            weight: &self.weight,
-            scales: &self.scales,
+            piece: None,
+            weight: Weight {
+                numbers: &self.weight,
+                turned: false,
+                scales: &self.scales,
+                size: [terms, columns],
+            },
             bias: &self.bias,
             rows,
             terms,
             columns,
+        }
+    }
+}
+
+/// The same numbers with the last two of three axes swapped.
+fn turned<T: Copy>(numbers: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
+    let pieces = numbers.chunks_exact(rows * columns);
+    let turn = |piece: &[T]| {
+        let places = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+        let turned = places.map(|(row, column)| piece[row * columns + column]);
+        turned.collect::<Vec<T>>()
+    };
+    pieces.flat_map(turn).collect()
+}
+
+/// A whole product as one task, with the last two axes of its output swapped.
+struct WholeTurned<'a, N>(&'a Product<'a, N>, usize);
+
+impl<N: Numbers> Kernel for WholeTurned<'_, N> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+        let Self(product, piece) = self;
+        let mut output = vec![f32::NAN; product.rows * product.columns];
+        let part = part(product, product.columns, &mut output);
+        Turned { part, piece }.run(simd);
+        output
+    }
+}
+
+/// Pieces of as many rows as the widest vectors have lanes, and of more.
+fn assert_turns<N: Numbers>([terms, columns]: [usize; 2], weight: impl Fn(f32) -> N + Copy) {
+    for piece in [MAX_LANES, 3 * MAX_LANES] {
+        let factors = Factors::new([2 * piece, terms, columns], weight);
+        let product = factors.product();
+        let input = turned(product.input, [piece, terms]);
+        let turned_input = Product {
+            input: &input,
+            piece: Some(piece),
+            ..product
+        };
+        let expected = dispatch_each(|| Whole(&product));
+        for ((set, expected), (_, found)) in
+            (expected.iter()).zip(dispatch_each(|| Whole(&turned_input)))
+        {
+            assert_eq!(&found, expected, "{set}, a turned input");
+        }
+        for ((set, expected), (_, found)) in
+            (expected.iter()).zip(dispatch_each(|| WholeTurned(&product, piece)))
+        {
+            assert_eq!(
+                found,
+                turned(expected, [piece, columns]),
+                "{set}, a turned output"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_turned_input_or_output_is_the_plain_one_with_every_instruction_set() {
+    // One pass over the terms and several; a rest of columns and of lanes.
+    for size in [[300, 101], [700, 48], [4, 1]] {
+        assert_turns(size, bf16::from_f32);
+        assert_turns(size, byte);
+    }
+}
+
+#[test]
+fn turned_weights_are_the_plain_ones_with_every_instruction_set() {
+    for size in [[13, 300, 101], [9, 700, 48], [2, 4, 1]] {
+        let factors = Factors::new(size, bf16::from_f32);
+        let product = factors.product();
+        let [_, terms, columns] = size;
+        let numbers = turned(&factors.weight, [terms, columns]);
+        let weight = Weight {
+            numbers: &numbers,
+            turned: true,
+            ..product.weight
+        };
+        let with_turned = Product { weight, ..product };
+        for ((set, expected), (_, found)) in
+            (dispatch_each(|| Whole(&product)).iter()).zip(dispatch_each(|| Whole(&with_turned)))
+        {
+            assert_eq!(&found, expected, "{set}, {size:?}");
         }
     }
 }
