@@ -126,9 +126,8 @@ fn pixels<const D: usize>(
         numbers: matrix.bytes(),
         turned: false,
         scales: &matrix.scales,
-        size: [terms, columns],
     };
-    product(x, weight, &bias, output)
+    product(x, weight, [terms, columns], &bias, output)
 }
 
 fn output<const D: usize>(
@@ -144,9 +143,8 @@ fn output<const D: usize>(
             numbers: matrix.bytes(),
             turned: false,
             scales: &matrix.scales,
-            size,
         };
-        return product(x, weight, &bias, output);
+        return product(x, weight, size, &bias, output);
     }
     let weight = primitive(weight);
     let turned = is_turned(&weight);
@@ -155,9 +153,8 @@ fn output<const D: usize>(
         numbers: weight.storage::<bf16>(),
         turned,
         scales: &[],
-        size,
     };
-    product(x, weight, &bias, output)
+    product(x, weight, size, &bias, output)
 }
 
 /// Whether the last two axes of up to three are swapped in memory that they fill.
@@ -179,21 +176,19 @@ struct Weight<'a, N> {
     turned: bool,
     /// What 1 stands for in each column of weights that are whole numbers.
     scales: &'a [f32],
-    /// Terms and columns.
-    size: [usize; 2],
 }
 
 fn product<N: Numbers, const D: usize>(
     x: Tensor<D>,
     weight: Weight<'_, N>,
+    [terms, columns]: [usize; 2],
     bias: &[f32],
     output: Output,
 ) -> Tensor<D> {
     in_f32(x, |x| {
-        let [terms, columns] = weight.size;
         let mut shape = x.dims();
         shape[D - 1] = columns;
-        let piece = shape[D - 2];
+        let piece = shape[..D - 1].last().copied().unwrap_or(1);
         let x = primitive(x);
         let turned = piece.is_multiple_of(MAX_LANES) && is_turned(&x);
         let x = if turned { x } else { contiguous(x) };

@@ -90,7 +90,6 @@ impl<N> Factors<N> {
                 numbers: &self.weight,
                 turned: false,
                 scales: &self.scales,
-                size: [terms, columns],
             },
             bias: &self.bias,
             rows,
