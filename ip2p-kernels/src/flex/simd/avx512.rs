@@ -9,20 +9,20 @@ use std::arch::x86_64::{
     _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
     _mm512_cvtps_epi32, _mm512_cvtsepi32_epi8, _mm512_div_ps, _mm512_dpbf16_ps,
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_maskz_permutex2var_epi8, _mm512_max_epi32,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_packus_epi32,
+    _mm512_mask_blend_ps, _mm512_maskz_loadu_ps, _mm512_max_epi32, _mm512_max_ps, _mm512_min_ps,
+    _mm512_mul_ps, _mm512_or_si512, _mm512_packus_epi32, _mm512_permutex2var_epi8,
     _mm512_permutex2var_ps, _mm512_permutexvar_epi16, _mm512_reduce_add_ps, _mm512_roundscale_ps,
     _mm512_scalef_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_slli_epi32,
     _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_sub_epi16, _mm512_sub_ps, _mm512_ternarylogic_epi32, _mm512_xor_si512,
+    _mm512_sub_ps, _mm512_ternarylogic_epi32, _mm512_xor_si512,
 };
 use std::mem::transmute;
 
 use burn::tensor::bf16;
 
 use self::numbers::{
-    BYTE_TURNS, EVEN_AND_ODD, LOW_AND_HIGH, SAG, TURNS, first_of, round, second_of,
+    BYTE_TURNS, EVEN_AND_ODD, LOW_AND_HIGH, MANTISSAS, TURNS, first_of, round, second_of,
 };
 use super::{Simd, math};
 
@@ -215,8 +215,10 @@ impl<const DOT: bool> Simd for Wide<DOT> {
     }
     #[inline(always)]
     fn exp2_pair(self, first: Self::Vector, second: Self::Vector) -> Self::Words {
-        /// The low bytes of words of 16 bits.
-        const LOW: u64 = 0x5555_5555_5555_5555;
+        /// The sign and the exponent of `bf16`.
+        const HIGH: i16 = -0x80;
+        /// Bits of the first operand, or of the second where the third has them.
+        const CHOOSE: i32 = 0xd8;
         if !DOT {
             return math::exp2_pair(self, first, second);
         }
@@ -227,10 +229,12 @@ impl<const DOT: bool> Simd for Wide<DOT> {
             let most = _mm512_set1_ps(f32::from(i16::MAX));
             let [first, second] = [_mm512_min_ps(first, most), _mm512_min_ps(second, most)];
             let words = _mm512_packus_epi32(_mm512_cvtps_epi32(first), _mm512_cvtps_epi32(second));
-            let [low, high] = transmute::<[u8; 128], [__m512i; 2]>(SAG);
-            let sag = _mm512_maskz_permutex2var_epi8(LOW, low, words, high);
+            let [low, high] = transmute::<[u8; 128], [__m512i; 2]>(MANTISSAS);
+            let mantissas = _mm512_permutex2var_epi8(low, words, high);
+            let exponents = _mm512_set1_epi16(HIGH);
+            let powers = _mm512_ternarylogic_epi32::<CHOOSE>(mantissas, words, exponents);
             let turns = transmute::<[u8; 64], __m512i>(BYTE_TURNS);
-            _mm512_shuffle_epi8(_mm512_sub_epi16(words, sag), turns)
+            _mm512_shuffle_epi8(powers, turns)
         }
     }
     #[inline(always)]

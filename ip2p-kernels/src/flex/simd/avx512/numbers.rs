@@ -30,14 +30,14 @@ pub(super) const BYTE_TURNS: [u8; 64] = {
     turns
 };
 
-/// By how many 128ths `2^(n / 128)` is less than `1 + n / 128`, to the nearest.
+/// The bits of `2^(n / 128)` behind the point, as `bf16` rounds it.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "0 to 11"
+    reason = "0 to 127"
 )]
-pub(super) const SAG: [u8; 128] = {
-    let mut sag = [0; 128];
+pub(super) const MANTISSAS: [u8; 128] = {
+    let mut mantissas = [0; 128];
     let mut n = 0;
     while n < 128 {
         let exponent = std::f64::consts::LN_2 * n as f64 / 128.0;
@@ -47,10 +47,10 @@ pub(super) const SAG: [u8; 128] = {
             power += term;
             degree += 1;
         }
-        sag[n] = (128.0 + n as f64 - 128.0 * power + 0.5) as u8;
+        mantissas[n] = (128.0 * (power - 1.0) + 0.5) as u8;
         n += 1;
     }
-    sag
+    mantissas
 };
 
 /// The even places of two vectors in a row, and the odd ones.
