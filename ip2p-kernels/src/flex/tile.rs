@@ -68,7 +68,7 @@ pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
     right: *const f32,
     terms: usize,
     mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
-    beside: &mut impl Beside,
+    beside: &mut impl Beside<S>,
 ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
     for_terms(
         simd,
@@ -96,53 +96,69 @@ pub(crate) unsafe fn multiply<S: Simd, const ROWS: usize>(
 
 /// Work in pieces, of which one is done after each of the first terms of a product, so that either goes on while the other waits for its
 /// last result.
-pub(crate) trait Beside {
-    /// How many pieces are left.
-    fn left(&self) -> usize;
+pub(crate) trait Beside<S: Simd> {
+    /// How many pieces there are; at most [`MOST_PIECES`].
+    const PIECES: usize;
 
-    /// Does the next piece.
+    /// Does a piece.
     ///
     /// # Safety
     ///
-    /// One must be left.
-    unsafe fn next<S: Simd>(&mut self, simd: S);
+    /// There must be such a piece, which was not done yet.
+    unsafe fn piece(&mut self, simd: S, index: usize);
+
+    /// Does all pieces.
+    ///
+    /// # Safety
+    ///
+    /// None must be done yet.
+    #[inline(always)]
+    unsafe fn all(&mut self, simd: S) {
+        for index in 0..Self::PIECES {
+            // SAFETY: the caller's.
+            unsafe { self.piece(simd, index) };
+        }
+    }
 }
+
+/// The most pieces that work beside a product may have.
+const MOST_PIECES: usize = 6;
 
 /// No work.
-impl Beside for () {
-    #[inline(always)]
-    fn left(&self) -> usize {
-        0
-    }
+impl<S: Simd> Beside<S> for () {
+    const PIECES: usize = 0;
 
     #[inline(always)]
-    unsafe fn next<S: Simd>(&mut self, _: S) {}
+    unsafe fn piece(&mut self, _: S, _: usize) {}
 }
 
-/// Does each of so many terms, and the work beside them. Where there are few registers, the work comes after them.
+/// Does each of so many terms, and the work beside them.
 #[inline(always)]
-pub(crate) fn for_terms<S: Simd>(
+pub(crate) fn for_terms<S: Simd, B: Beside<S>>(
     simd: S,
     terms: usize,
-    beside: &mut impl Beside,
+    beside: &mut B,
     mut term: impl FnMut(usize),
 ) {
-    let both = if S::TILE_ROWS == 8 {
-        terms.min(beside.left())
-    } else {
-        0
-    };
-    for index in 0..both {
-        term(index);
-        // SAFETY: there are as many.
-        unsafe { beside.next(simd) };
+    const { assert!(B::PIECES <= MOST_PIECES) };
+    if terms < B::PIECES {
+        // SAFETY: none is done yet.
+        unsafe { beside.all(simd) };
+        return (0..terms).for_each(term);
     }
-    for index in both..terms {
-        term(index);
+    // One by one, so that what the pieces are made of stays in registers: in a loop it would be in memory.
+    macro_rules! pieces {
+        ($($index:literal)*) => {$(
+            if $index < B::PIECES {
+                term($index);
+                // SAFETY: such a piece, done once.
+                unsafe { beside.piece(simd, $index) };
+            }
+        )*};
     }
-    while beside.left() > 0 {
-        // SAFETY: one is.
-        unsafe { beside.next(simd) };
+    pieces!(0 1 2 3 4 5);
+    for index in B::PIECES..terms {
+        term(index);
     }
 }
 
@@ -164,7 +180,7 @@ pub(crate) unsafe fn multiply_pairs<S: Simd, const ROWS: usize, const VECTORS: u
     right_stride: usize,
     pairs: usize,
     mut sums: [[S::Vector; VECTORS]; ROWS],
-    beside: &mut impl Beside,
+    beside: &mut impl Beside<S>,
 ) -> [[S::Vector; VECTORS]; ROWS] {
     for_terms(
         simd,
@@ -239,7 +255,7 @@ pub(crate) trait Factors: Copy {
         self,
         simd: S,
         sums: [[S::Vector; TILE_VECTORS]; ROWS],
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS];
 }
 
@@ -264,7 +280,7 @@ impl Factors for Plain {
         self,
         simd: S,
         sums: [[S::Vector; TILE_VECTORS]; ROWS],
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
         // SAFETY: the caller's.
         unsafe { multiply(simd, self.left, self.right, self.terms, sums, beside) }
@@ -292,7 +308,7 @@ impl Factors for Paired {
         self,
         simd: S,
         sums: [[S::Vector; TILE_VECTORS]; ROWS],
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
         let width = width::<S>();
         // SAFETY: the caller's.

@@ -192,7 +192,7 @@ impl Factors for Bytes {
         self,
         simd: S,
         mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
         let factors = [self.left, self.right];
         // SAFETY: the caller's.

@@ -167,6 +167,7 @@ impl<'a> Call<'a> {
                     };
                     let output = target.at(index * queries * row + head * value_dim);
                     let head = Head {
+                        place: [index, head],
                         q: Rows::of(self.q.layout(), self.q.storage(), index, head),
                         k: k(index, head),
                         v: v(index, head),
@@ -187,7 +188,7 @@ impl<'a> Call<'a> {
                         count: step.min(queries - first),
                     });
                 };
-                for_tasks(tasks, || Room::new(widest(), dim, value_dim), run);
+                for_tasks(tasks, || Room::new(widest(), keys, dim, value_dim), run);
             })
         }
     }
@@ -249,6 +250,8 @@ fn heads<N: Sync>(layout: &Layout, numbers: &[N]) -> impl Fn(usize, usize) -> Ro
 
 /// One head of one picture.
 struct Head<K, V> {
+    /// Which picture, and which head.
+    place: [usize; 2],
     q: Rows<f32>,
     k: K,
     v: V,
@@ -278,10 +281,12 @@ struct Room<K: Keys, V: Values> {
     /// `[KEYS, width]`.
     scores: Scratch,
     values: V::Room,
+    /// The [`Head::place`] whose values are ready.
+    ready: Option<[usize; 2]>,
 }
 
 impl<K: Keys, V: Values> Room<K, V> {
-    fn new(width: usize, dim: usize, value_dim: usize) -> Self {
+    fn new(width: usize, keys: usize, dim: usize, value_dim: usize) -> Self {
         Self {
             queries: Scratch::new(dim * width),
             blocks: std::array::from_fn(|_| Block {
@@ -291,7 +296,8 @@ impl<K: Keys, V: Values> Room<K, V> {
                 total: [0.0; TILE_VECTORS * MAX_LANES],
             }),
             scores: Scratch::new(KEYS * width),
-            values: V::room(KEYS, width, value_dim),
+            values: V::room(keys, value_dim, [KEYS, width]),
+            ready: None,
         }
     }
 }
@@ -327,13 +333,15 @@ impl<K: Keys, V: Values> Kernel for Part<'_, K, V> {
         );
         let queries = |block| [first + block * width, width.min(count - block * width)];
         let blocks = &mut room.blocks[..count.div_ceil(width)];
+        if room.ready.replace(head.place) != Some(head.place) {
+            // SAFETY: there are so many keys, and the room is for as many.
+            unsafe { (head.v).prepare(simd, head.keys, head.value_dim, &mut room.values) };
+        }
         for (index, block) in blocks.iter_mut().enumerate() {
             head.begin(simd, queries(index), &mut room.queries, block);
         }
         for first_key in (0..head.keys).step_by(KEYS) {
             let keys = KEYS.min(head.keys - first_key);
-            // SAFETY: so many keys are left.
-            unsafe { (head.v).prepare(simd, first_key, keys, head.value_dim, &mut room.values) };
             for (index, block) in blocks.iter_mut().enumerate() {
                 let [first_query, _] = queries(index);
                 let seen = Seen {

@@ -1,7 +1,5 @@
 //! One step over the keys: scores, weights, and the weighted sum of values.
 
-use std::ops::Range;
-
 use super::super::simd::{self, MAX_LANES, Simd, TILE_VECTORS};
 use super::super::tile::{Beside, Factors, for_low_tiles, for_tiles, load_row, store_row, width};
 use super::keys::Keys;
@@ -41,7 +39,7 @@ impl Seen {
             return; // not even the last query sees one
         }
         let sees_all = self.visible.is_none() && self.first_key > 0;
-        if !(sees_all && self.weigh_at_once(simd, head, block, scores, room)) {
+        if !(sees_all && self.weigh_at_once(simd, head, block, room)) {
             let greatest = self.score(simd, head, block, scores);
             self.weigh::<S, K, V>(simd, block, greatest, scores, room);
         }
@@ -50,48 +48,35 @@ impl Seen {
         unsafe {
             let dim = head.value_dim;
             let weighed = (head.v).weighed(self.first_key, self.keys, dim, room);
-            for_tiles!(S, dim, |first| add_values(
-                simd,
-                weighed.skip(first),
-                sums.add(first * width),
-            ));
+            // Low ones: what a tall tile has to write at once holds up the products after it, at so few terms 5 % of the time.
+            let mut first = 0;
+            for_low_tiles!(
+                S,
+                dim,
+                first,
+                add_values(simd, weighed.skip(first), sums.add(first * width))
+            );
         }
     }
 
     /// Turns scores into weights soon after they are known, without knowing the greatest of them: that of the keys before will do as long
-    /// as no total becomes too great. Tells whether it did; otherwise nothing has changed but scores and room.
+    /// as no total becomes too great. Tells whether it did; otherwise nothing has changed but the room.
     #[inline(always)]
     fn weigh_at_once<S: Simd, K: Keys, V: Values>(
         &self,
         simd: S,
         head: &Head<K, V>,
         block: &mut Block<K>,
-        scores: &mut [f32],
         room: &mut V::Room,
     ) -> bool {
-        // SAFETY: one of the head's keys, of which `keys` rows are left; `scores` has `KEYS` rows, and the others are as wide as the widest.
+        // SAFETY: one of the head's keys, of which `keys` rows are left; the vectors are as wide as the widest.
         unsafe {
             let factors = (head.k).scores(self.first_key, head.dim, &block.queries);
             let mut begin = load_row(simd, block.base.as_ptr());
             for begin in &mut begin {
                 *begin = simd.sub(simd.splat(V::EQUAL), *begin);
             }
-            let mut weighing = Weighing::<V> {
-                scores: scores.as_mut_ptr(),
-                done: 0,
-                places: 0..0,
-                room,
-            };
-            let mut first = 0;
-            for_low_tiles!(
-                S,
-                self.keys,
-                first,
-                weigh_keys(simd, factors.skip(first), begin, &mut weighing)
-            );
-            while weighing.left() > 0 {
-                weighing.next(simd);
-            }
+            self.weigh_tiles::<S, K, V>(simd, factors, begin, room);
             let mut totals = V::total(simd, self.keys, room);
             for (total, before) in totals.iter_mut().zip(load_row(simd, block.total.as_ptr())) {
                 *total = simd.add(*total, before);
@@ -103,6 +88,49 @@ impl Seen {
                 block.total = after;
             }
             within
+        }
+    }
+
+    /// Turns the scores of these keys into weights, those of a tile beside the products of the next where there are registers for both.
+    ///
+    /// # Safety
+    ///
+    /// The left factor must have as many rows, and the room be for as many keys.
+    #[inline(always)]
+    unsafe fn weigh_tiles<S: Simd, K: Keys, V: Values>(
+        &self,
+        simd: S,
+        factors: K::Factors,
+        begin: [S::Vector; TILE_VECTORS],
+        room: &mut V::Room,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut first = 0;
+            if S::TILE_ROWS == 8 && self.keys >= TILE {
+                let scores = factors.multiply(simd, [begin; TILE], &mut ());
+                let weights = Weights::<V> { first, room };
+                let mut before = Scores { scores, weights };
+                first += TILE;
+                while first + TILE <= self.keys {
+                    let factors = factors.skip(first);
+                    before.scores = factors.multiply(simd, [begin; TILE], &mut before);
+                    before.weights.first = first;
+                    first += TILE;
+                }
+                before.all(simd);
+            }
+            for_low_tiles!(
+                S,
+                self.keys,
+                first,
+                weigh_keys(
+                    simd,
+                    factors.skip(first),
+                    begin,
+                    Weights::<V> { first, room }
+                )
+            );
         }
     }
 
@@ -257,64 +285,57 @@ unsafe fn score_keys<S: Simd, const ROWS: usize>(
     }
 }
 
-/// Weights in the making: what is done beside the products of the keys after.
-struct Weighing<'a, V: Values> {
-    /// Vectors of scores, that of a key and that of the next side by side.
-    scores: *mut f32,
-    /// How many such pairs of vectors have their weights.
-    done: usize,
-    /// Where the weights of the others go.
-    places: Range<usize>,
+/// How many keys are weighed at once.
+const TILE: usize = 4;
+
+/// Where the weights of some keys go.
+struct Weights<'a, V: Values> {
+    /// The first of the keys, an even one.
+    first: usize,
     room: &'a mut V::Room,
 }
 
-impl<V: Values> Beside for Weighing<'_, V> {
-    #[inline(always)]
-    fn left(&self) -> usize {
-        self.places.len()
-    }
+/// The scores of `ROWS` keys, of which weights are to be made.
+struct Scores<'a, S: Simd, V: Values, const ROWS: usize> {
+    scores: [[S::Vector; TILE_VECTORS]; ROWS],
+    weights: Weights<'a, V>,
+}
+
+/// A piece is a vector of each of two keys.
+impl<S: Simd, V: Values, const ROWS: usize> Beside<S> for Scores<'_, S, V, ROWS> {
+    const PIECES: usize = ROWS.div_ceil(2) * TILE_VECTORS;
 
     #[inline(always)]
-    unsafe fn next<S: Simd>(&mut self, simd: S) {
+    unsafe fn piece(&mut self, simd: S, index: usize) {
+        let (pair, vector) = (index / TILE_VECTORS, index % TILE_VECTORS);
+        let first = self.scores[2 * pair][vector];
+        // The last of an odd count has a key without weight beside it.
+        let second = match self.scores.get(2 * pair + 1) {
+            Some(scores) => scores[vector],
+            None => simd.splat(f32::NEG_INFINITY),
+        };
+        let place = self.weights.first / 2 * TILE_VECTORS + index;
         // SAFETY: the caller's.
-        unsafe {
-            let scores = self.scores.add(2 * self.done * S::LANES);
-            let scores = [simd.load(scores), simd.load(scores.add(S::LANES))];
-            V::weigh(simd, scores, self.places.start, self.room);
-        }
-        self.done += 1;
-        self.places.start += 1;
+        unsafe { V::weigh(simd, [first, second], place, self.weights.room) };
     }
 }
 
-/// Weighs the keys before, and has the scores of `ROWS` keys as the next.
+/// Turns the scores of `ROWS` keys into weights.
 ///
 /// # Safety
 ///
-/// As for [`Factors::multiply`] and [`Values::weigh`]; `ROWS` rows of scores must be writable, and one more of an odd count.
+/// As for [`Factors::multiply`] and [`Values::weigh`].
 #[inline(always)]
 unsafe fn weigh_keys<S: Simd, const ROWS: usize>(
     simd: S,
     factors: impl Factors,
     begin: [S::Vector; TILE_VECTORS],
-    weighing: &mut Weighing<'_, impl Values>,
+    weights: Weights<'_, impl Values>,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let scores = factors.multiply::<S, ROWS>(simd, [begin; ROWS], weighing);
-        for (row, scores) in scores.into_iter().enumerate() {
-            let target = (weighing.scores).add((row / 2 * 2 * TILE_VECTORS + row % 2) * S::LANES);
-            for (index, score) in scores.into_iter().enumerate() {
-                simd.store(target.add(2 * index * S::LANES), score);
-                if row + 1 == ROWS && row % 2 == 0 {
-                    // The last of an odd count has a key without weight beside it.
-                    let next = target.add((2 * index + 1) * S::LANES);
-                    simd.store(next, simd.splat(f32::NEG_INFINITY));
-                }
-            }
-        }
-        weighing.done = 0;
-        weighing.places.end += ROWS.div_ceil(2) * TILE_VECTORS;
+        let scores = factors.multiply(simd, [begin; ROWS], &mut ());
+        Scores { scores, weights }.all(simd);
     }
 }
 

@@ -24,6 +24,7 @@ impl<K: Keys, V: Values> Kernel for Whole<K, V> {
     fn run<S: Simd>(self, simd: S) -> Vec<f32> {
         let mut output = vec![0.0; TOKENS * VALUE_DIM];
         let head = Head {
+            place: [0, 0],
             q: self.queries,
             k: self.keys,
             v: self.values,
@@ -36,7 +37,7 @@ impl<K: Keys, V: Values> Kernel for Whole<K, V> {
             scale: SCALE,
             causal: self.causal,
         };
-        let mut room = Room::new(width::<S>(), DIM, VALUE_DIM);
+        let mut room = Room::new(width::<S>(), TOKENS, DIM, VALUE_DIM);
         let step = BLOCKS * width::<S>();
         for first in (0..TOKENS).step_by(step) {
             let part = Part {

@@ -18,22 +18,15 @@ pub(super) trait Values: Copy + Send + Sync {
     /// The memory that a task needs for factors.
     type Room;
 
-    /// Room for so many values of so many numbers.
-    fn room(keys: usize, width: usize, dim: usize) -> Self::Room;
+    /// Room for values of so many keys, of `dim` numbers each, and for weights of some of them.
+    fn room(keys: usize, dim: usize, weights: [usize; 2]) -> Self::Room;
 
     /// Makes ready what is the same for all queries.
     ///
     /// # Safety
     ///
-    /// There must be so many values from the first on, of `dim` numbers each, and the room be for so many.
-    unsafe fn prepare<S: Simd>(
-        self,
-        simd: S,
-        first_key: usize,
-        keys: usize,
-        dim: usize,
-        room: &mut Self::Room,
-    );
+    /// There must be so many values, of `dim` numbers each, and the room be for as many.
+    unsafe fn prepare<S: Simd>(self, simd: S, keys: usize, dim: usize, room: &mut Self::Room);
 
     /// Makes the weights of two keys of a vector of their scores each: that of [`Self::EQUAL`] is 1, and [`Self::OCTAVE`] more is twice as
     /// much. Places count vectors, a tile's width for every two keys.
@@ -43,7 +36,7 @@ pub(super) trait Values: Copy + Send + Sync {
     /// The room must have such a place.
     unsafe fn weigh<S: Simd>(simd: S, scores: [S::Vector; 2], place: usize, room: &mut Self::Room);
 
-    /// The sums of the weights of keys from the first that was made ready on.
+    /// The sums of the weights of so many keys.
     ///
     /// # Safety
     ///
@@ -54,7 +47,8 @@ pub(super) trait Values: Copy + Send + Sync {
     ///
     /// # Safety
     ///
-    /// As for [`Self::prepare`], which must have been called for these keys, and so must [`Self::weigh`].
+    /// There must be so many keys from the first on, an even one, and of each `dim` numbers; [`Self::prepare`] must have been called
+    /// for the head, and [`Self::weigh`] for these keys.
     unsafe fn weighed(
         self,
         first_key: usize,
@@ -72,12 +66,12 @@ impl Values for Rows<f32> {
     /// The weights, `[keys, width]`.
     type Room = Scratch;
 
-    fn room(keys: usize, width: usize, _: usize) -> Scratch {
+    fn room(_: usize, _: usize, [keys, width]: [usize; 2]) -> Scratch {
         Scratch::new(keys * width)
     }
 
     #[inline(always)]
-    unsafe fn prepare<S: Simd>(self, _: S, _: usize, _: usize, _: usize, _: &mut Scratch) {}
+    unsafe fn prepare<S: Simd>(self, _: S, _: usize, _: usize, _: &mut Scratch) {}
 
     #[inline(always)]
     unsafe fn weigh<S: Simd>(simd: S, scores: [S::Vector; 2], place: usize, room: &mut Scratch) {
@@ -121,9 +115,9 @@ impl Values for Rows<f32> {
 
 /// Values and weights of two keys side by side.
 pub(super) struct PairRoom {
-    /// `[keys / 2, dim]`.
+    /// `[keys / 2, dim]`, of all keys.
     values: Scratch<u32>,
-    /// `[keys / 2, width]`.
+    /// `[keys / 2, width]`, of some.
     weights: Scratch<u32>,
 }
 
@@ -134,28 +128,20 @@ impl Values for Rows<bf16> {
     type Factors = Paired;
     type Room = PairRoom;
 
-    fn room(keys: usize, width: usize, dim: usize) -> PairRoom {
+    fn room(keys: usize, dim: usize, [weights, width]: [usize; 2]) -> PairRoom {
         PairRoom {
             values: Scratch::new(keys.div_ceil(2) * dim),
-            weights: Scratch::new(keys.div_ceil(2) * width),
+            weights: Scratch::new(weights.div_ceil(2) * width),
         }
     }
 
     #[inline(always)]
-    unsafe fn prepare<S: Simd>(
-        self,
-        simd: S,
-        first_key: usize,
-        keys: usize,
-        dim: usize,
-        room: &mut PairRoom,
-    ) {
+    unsafe fn prepare<S: Simd>(self, simd: S, keys: usize, dim: usize, room: &mut PairRoom) {
         let values = |key: usize| {
             // SAFETY: the caller's.
-            unsafe { self.slice(first_key + key, dim) }
+            unsafe { self.slice(key, dim) }
         };
-        let pairs = room.values.chunks_exact_mut(dim).take(keys.div_ceil(2));
-        for (pair, target) in pairs.enumerate() {
+        for (pair, target) in room.values.chunks_exact_mut(dim).enumerate() {
             let first = values(2 * pair);
             if 2 * pair + 1 == keys {
                 // The last of an odd count has 0 beside it.
@@ -213,10 +199,10 @@ impl Values for Rows<bf16> {
     }
 
     #[inline(always)]
-    unsafe fn weighed(self, _: usize, keys: usize, dim: usize, room: &PairRoom) -> Paired {
+    unsafe fn weighed(self, first_key: usize, keys: usize, dim: usize, room: &PairRoom) -> Paired {
         Paired {
             left: LeftPairs {
-                start: room.values.as_ptr().cast(),
+                start: room.values[first_key / 2 * dim..].as_ptr().cast(),
                 row_stride: 2,
                 term_stride: 2 * dim,
             },

@@ -46,7 +46,7 @@ pub(in crate::flex) trait Numbers: Copy + Send + Sync + 'static {
         stride: usize,
         rows: *const Self::Row,
         words: usize,
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; VECTORS]; ROWS];
 
     /// The products, in the units of the output, added to `before`; `scales` are those of the columns, if they have any.
@@ -115,7 +115,7 @@ impl Numbers for bf16 {
         stride: usize,
         _: *const (),
         words: usize,
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; VECTORS]; ROWS] {
         let left = LeftPairs {
             start: left.cast(),
@@ -221,7 +221,7 @@ impl Numbers for i8 {
         stride: usize,
         rows: *const ByteRow,
         words: usize,
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; VECTORS]; ROWS] {
         let mut sums = [[simd.splat_word(0); VECTORS]; ROWS];
         for (row, sums) in sums.iter_mut().enumerate() {

@@ -52,7 +52,7 @@ impl Factors for InBytes {
         self,
         simd: S,
         mut sums: [[S::Vector; TILE_VECTORS]; ROWS],
-        beside: &mut impl Beside,
+        beside: &mut impl Beside<S>,
     ) -> [[S::Vector; TILE_VECTORS]; ROWS] {
         let mut products = [[simd.splat_word(0); TILE_VECTORS]; ROWS];
         // SAFETY: the caller's.
