@@ -30,7 +30,8 @@ fn killed_in_the_middle_it_goes_on() {
         };
         entries
             .filter(part)
-            .map(|entry| entry.metadata().unwrap().len())
+            // One that is whole by now has another name.
+            .map(|entry| entry.metadata().map_or(0, |metadata| metadata.len()))
             .sum::<u64>()
     };
     let started = Instant::now();
