@@ -48,7 +48,7 @@ impl Seen {
         unsafe {
             let dim = head.value_dim;
             let weighed = (head.v).weighed(self.first_key, self.keys, dim, room);
-            // Low ones: what a tall tile has to write at once holds up the products after it, at so few terms 5 % of the time.
+            // In low tiles: what a tall one writes at once holds up the products after it, and here the terms are few.
             let mut first = 0;
             for_low_tiles!(
                 S,
